@@ -5,11 +5,11 @@ class HalftoneError(Exception):
     """A failure whose text a person can act on: it names the URL, the step and the reason."""
 
 
-class Reject(HalftoneError):  # noqa: N818 - it is flow, not a crash: the message is settled as failed
+class Reject(HalftoneError):
     """Never try this message again: the same input would fail the same way."""
 
 
-class Retry(HalftoneError):  # noqa: N818 - it is flow, not a crash: the message comes back
+class Retry(HalftoneError):
     """Try this message again later: the world may have changed by then.
 
     Args:

@@ -1,0 +1,172 @@
+"""An actor: a mailbox and a handler; decode → handle → publish → settle, one message after the other."""
+
+import asyncio
+import random
+from collections.abc import AsyncGenerator, Iterable
+from contextlib import asynccontextmanager
+from typing import Protocol
+
+import msgspec
+import structlog
+
+from shared import metrics
+from shared.bus import Bus, BusUnavailable, Delivery, Mailbox
+from shared.errors import Reject, Retry
+from shared.messages import AnyMessage, Message, decode
+from shared.topology import Consumer
+
+log = structlog.get_logger()
+
+PROGRESS_SECONDS = 10.0  # a third of the consumers' ack_wait
+
+
+class Envelope(msgspec.Struct, frozen=True):
+    """What the broker knows of a message."""
+
+    sequence: int  # in its stream; the same on a redelivery
+    published: float  # epoch seconds, the broker's clock
+    tries: int  # deliveries so far, this one included
+
+
+class Handler(Protocol):
+    """The story of a service: takes one message, returns the messages to send; never sees the broker."""
+
+    @property
+    def consumer(self) -> Consumer:
+        """Whose messages it handles."""
+        ...
+
+    @property
+    def max_tries(self) -> int:
+        """How often a message is tried before it becomes a dead letter."""
+        ...
+
+    async def handle(self, message: AnyMessage, envelope: Envelope) -> Iterable[Message]:
+        """Do the work and return what to send.
+
+        Raises:
+            Reject: Never try this message again; `settle_failed` says what to send.
+            Retry: Try it again later, at most `max_tries` times.
+        """
+        ...
+
+    def settle_failed(self, message: AnyMessage, envelope: Envelope, reason: str) -> Iterable[Message]:
+        """Return what to send for a message that is given up, so that nobody waits for it for ever."""
+        ...
+
+
+class Actor:
+    """Runs a handler over its mailbox with `tasks` messages in hand at the most."""
+
+    def __init__(self, bus: Bus, handler: Handler, *, tasks: int) -> None:
+        self._bus = bus
+        self._handler = handler
+        self._mailbox: Mailbox = bus.mailbox(handler.consumer)
+        self._name = handler.consumer.name
+        self._workers = [asyncio.create_task(self._work()) for _ in range(tasks)]
+
+    async def drain(self) -> None:
+        """Stop pulling, finish what is in hand, give back the rest."""
+        await self._mailbox.close()
+        await asyncio.gather(*self._workers)
+
+    async def abort(self) -> None:
+        """Give back at once what is still in hand."""
+        for worker in self._workers:
+            worker.cancel()
+        await asyncio.gather(*self._workers, return_exceptions=True)
+
+    async def _work(self) -> None:
+        while (delivery := await self._mailbox.receive()) is not None:
+            try:
+                await self._deliver(delivery)
+            except BusUnavailable as error:
+                log.warning("broker gone; the message will come again", actor=self._name, reason=str(error))
+            except asyncio.CancelledError:
+                await delivery.nak(0)
+                raise
+
+    async def _deliver(self, delivery: Delivery) -> None:
+        """Handle one delivery to its end: acked, given back, or a dead letter."""
+        envelope = Envelope(delivery.sequence, delivery.published, delivery.tries)
+        metrics.message_received(self._name, delivery.tries)
+        try:
+            message = decode(delivery.data)
+        except msgspec.DecodeError as error:
+            await self._bury(delivery, f"not a message: {error}")
+            await delivery.ack()
+            return
+        with structlog.contextvars.bound_contextvars(**_log_context(message)), metrics.in_hand(self._name):
+            async with _kept_alive(delivery):
+                await self._handle(delivery, message, envelope)
+
+    async def _handle(self, delivery: Delivery, message: AnyMessage, envelope: Envelope) -> None:
+        try:
+            out = await self._handler.handle(message, envelope)
+        except Reject as error:
+            metrics.message_settled(self._name, "rejected")
+            out = self._handler.settle_failed(message, envelope, str(error))
+        except BusUnavailable:
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever a message does, it must not stop the actor
+            given_up = await self._failed(delivery, message, envelope, error)
+            if given_up is None:
+                return
+            out = given_up
+        else:
+            metrics.message_settled(self._name, "ok")
+        for reply in out:
+            await self._bus.publish(reply)
+        await delivery.ack()
+
+    async def _failed(
+        self, delivery: Delivery, message: AnyMessage, envelope: Envelope, error: Exception
+    ) -> Iterable[Message] | None:
+        """Give the message back, or after the last try bury it and return what to send in its stead."""
+        reason = str(error) if isinstance(error, Retry) else f"{type(error).__name__}: {error}"
+        if not isinstance(error, Retry):
+            log.error("handler failed", actor=self._name, tries=envelope.tries, exc_info=error)
+        if envelope.tries >= self._handler.max_tries:
+            await self._bury(delivery, reason)
+            return self._handler.settle_failed(message, envelope, f"{reason} (given up after {envelope.tries} tries)")
+        after = error.after if isinstance(error, Retry) else None
+        delay = backoff(envelope.tries) if after is None else after
+        log.info("will try again", actor=self._name, reason=reason, tries=envelope.tries, delay=round(delay, 1))
+        metrics.message_settled(self._name, "retried")
+        await delivery.nak(delay)
+        return None
+
+    async def _bury(self, delivery: Delivery, reason: str) -> None:
+        """Put the message among the dead letters, where people find it with its reason."""
+        log.error("dead letter", actor=self._name, subject=delivery.subject, reason=reason)
+        metrics.message_settled(self._name, "dead")
+        headers = {
+            "Halftone-Reason": " ".join(reason.split())[:500],
+            "Halftone-Consumer": self._name,
+            "Nats-Msg-Id": f"dlq:{delivery.subject}:{delivery.sequence}",
+        }
+        await self._bus.publish_raw(f"dlq.{delivery.subject}", delivery.data, headers)
+
+
+def backoff(tries: int) -> float:
+    """Return the seconds to wait after the `tries`-th failure: 1, 2, 4 … 30, with jitter."""
+    return min(30.0, 2.0 ** (tries - 1)) * random.uniform(0.75, 1.25)  # noqa: S311 - jitter, not a secret
+
+
+def _log_context(message: AnyMessage) -> dict[str, str]:
+    request_id = getattr(message, "request_id", "")
+    return {"requestId": request_id} if request_id else {}
+
+
+@asynccontextmanager
+async def _kept_alive(delivery: Delivery) -> AsyncGenerator[None]:
+    async def tell() -> None:
+        while True:
+            await asyncio.sleep(PROGRESS_SECONDS)
+            await delivery.in_progress()
+
+    telling = asyncio.create_task(tell())
+    try:
+        yield
+    finally:
+        telling.cancel()

@@ -1,0 +1,94 @@
+"""Every metric of the system, named and explained once, by Prometheus' naming conventions."""
+
+from collections.abc import Generator
+from contextlib import contextmanager
+from time import perf_counter
+
+from prometheus_client import Counter, Gauge, Histogram
+
+STAGE_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
+
+STAGES = Histogram(
+    "halftone_stage_seconds",
+    "Time that one stage took: poll, parse, download, render, upload, store, assemble.",
+    ["stage"],
+    buckets=STAGE_BUCKETS,
+)
+
+MESSAGES = Counter(
+    "halftone_messages_total",
+    "Messages settled, by actor and result: ok, rejected, retried, dead.",
+    ["actor", "result"],
+)
+REDELIVERIES = Counter("halftone_redeliveries_total", "Messages that came again.", ["actor"])
+IN_HAND = Gauge("halftone_messages_in_hand", "Messages being handled right now.", ["actor"])
+
+BUS_RETRIES = Counter("halftone_bus_retries_total", "Calls to the broker that had to be tried again.")
+BUS_ERRORS = Counter("halftone_bus_errors_total", "Errors that the broker reported: denied publishes show only here.")
+
+POLLS = Counter("halftone_polls_total", "Polls, by result: changed, unchanged, failed.", ["result"])
+ARTICLES = Counter("halftone_articles_total", "Articles seen by polls, by kind: found, updated.", ["kind"])
+FEED_BYTES = Counter("halftone_feed_bytes_total", "Bytes of feed bodies, inflated.")
+
+IMAGES = Counter("halftone_images_total", "Image jobs, by result: mirrored, known, failed.", ["result"])
+DOWNLOADS = Counter(
+    "halftone_downloads_total",
+    "Attempts to get an image's bytes, by way and HTTP status class.",
+    ["way", "status"],
+)
+SOURCE_BYTES = Counter("halftone_source_bytes_total", "Bytes of images downloaded.")
+RENDITION_BYTES = Counter("halftone_rendition_bytes_total", "Bytes of renditions made.")
+
+UPLOADS = Counter(
+    "halftone_uploads_total",
+    "Uploads, by account and result: created, existed, failed.",
+    ["account", "result"],
+)
+
+RECORDS = Counter("halftone_records_total", "Records completed, by result: ok, failed.", ["result"])
+
+
+def message_received(actor: str, tries: int) -> None:
+    """Count a delivery that is not the message's first."""
+    if tries > 1:
+        REDELIVERIES.labels(actor).inc()
+
+
+def message_settled(actor: str, result: str) -> None:
+    """Count how a message ended this time."""
+    MESSAGES.labels(actor, result).inc()
+
+
+@contextmanager
+def in_hand(actor: str) -> Generator[None]:
+    """Count one more message in hand while the block runs."""
+    with IN_HAND.labels(actor).track_inprogress():
+        yield
+
+
+class Stopwatch:
+    """The milliseconds that a stage took; running ones read the time so far."""
+
+    def __init__(self) -> None:
+        self._start = perf_counter()
+        self._end: float | None = None
+
+    def stop(self) -> None:
+        """Freeze the reading."""
+        self._end = perf_counter()
+
+    @property
+    def ms(self) -> int:
+        """Whole milliseconds."""
+        return round(((self._end or perf_counter()) - self._start) * 1000)
+
+
+@contextmanager
+def stage(name: str) -> Generator[Stopwatch]:
+    """Time a stage into its histogram; yields the stopwatch, whose reading stays."""
+    watch = Stopwatch()
+    try:
+        with STAGES.labels(name).time():
+            yield watch
+    finally:
+        watch.stop()

@@ -1,0 +1,71 @@
+"""Settings from the environment: each a field of a frozen Struct, `HALFTONE_` and its name in capitals."""
+
+import os
+import socket
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+
+from shared.errors import Misconfigured
+
+PREFIX = "HALFTONE_"
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """What every service is told; each service adds its own."""
+
+    nats_url: str = "nats://127.0.0.1:4222"  # several, comma-separated, for a cluster
+    nats_user: str = ""  # its user on the broker; empty: the broker asks for none
+    nats_password: str = ""
+    nats_ca: str = ""  # file with the authority that signed the broker's certificate; empty: no TLS
+    instance: str = msgspec.field(default_factory=socket.gethostname)  # the name in logs, records and metrics
+    ops_host: str = "127.0.0.1"  # where /metrics, /healthz and /readyz listen
+    ops_port: int = 0  # 0: any free one, told in the log
+    log_level: str = "info"
+    log_format: str = "json"  # or "text", for people at a terminal
+    drain_seconds: float = 8.0  # how long work in hand may take to finish after SIGTERM
+    concurrency: int = 0  # messages in hand at the most; 0: the service's own default
+
+
+S = TypeVar("S", bound=Settings)
+
+
+def load(kind: type[S], environment: Mapping[str, str] | None = None) -> S:
+    """Return the settings that the environment gives, defaults for the rest.
+
+    `HALFTONE_X_FILE` names a file that holds X: how secrets are mounted into containers.
+
+    Raises:
+        Misconfigured: A value does not fit its field, or a file cannot be read.
+    """
+    environment = os.environ if environment is None else environment
+    values = {
+        field.name: value
+        for field in msgspec.structs.fields(kind)
+        if (value := _value(PREFIX + field.name.upper(), environment)) is not None
+    }
+    try:
+        return msgspec.convert(values, kind, strict=False)
+    except msgspec.ValidationError as error:
+        raise Misconfigured(_explain(str(error), values)) from error
+
+
+def _value(name: str, environment: Mapping[str, str]) -> str | None:
+    path = environment.get(f"{name}_FILE")
+    if path is None:
+        return environment.get(name)
+    try:
+        return Path(path).read_text(encoding="utf-8").strip()
+    except OSError as error:
+        raise Misconfigured(f"cannot read {name}_FILE {path}: {error.strerror}") from error
+
+
+def _explain(problem: str, values: Mapping[str, str]) -> str:
+    """Turn msgspec's `Expected int, got str - at $.ops_port` into the setting's own name."""
+    reason, _, field = problem.partition(" - at `$.")
+    field = field.rstrip("`")
+    if field not in values:
+        return f"the settings do not fit: {problem}"
+    return f"{PREFIX}{field.upper()} is {values[field]!r}: {reason[:1].lower()}{reason[1:]}"
