@@ -1,0 +1,106 @@
+"""Read JSON Feed 1.0 and 1.1 (https://www.jsonfeed.org/version/1.1/), as publishers write it."""
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from services.fetcher.dates import parse_date
+from services.fetcher.feed import Enclosure, ParsedFeed, RawEntry, RawMedia
+from shared.urls import resolve
+
+_HUB_TYPE = "websub"
+
+
+def read_json(text: str, url: str) -> tuple[ParsedFeed, list[RawEntry]] | None:
+    """Return the feed, still without entries, and its entries as given; None where it is no JSON Feed."""
+    try:
+        feed = json.loads(text, strict=False)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(feed, dict) or not _is_feed(feed):
+        return None
+    inherited = _author(feed)
+    items = feed.get("items")
+    entries = (
+        [_entry(item, url, inherited) for item in items if isinstance(item, dict)] if isinstance(items, list) else []
+    )
+    return _feed(feed, url), entries
+
+
+def _is_feed(feed: Mapping[str, Any]) -> bool:
+    version = str(feed.get("version", ""))
+    return "jsonfeed.org/version/" in version or (isinstance(feed.get("items"), list) and "title" in feed)
+
+
+def _feed(feed: Mapping[str, Any], url: str) -> ParsedFeed:
+    hubs = (hub for hub in _list(feed, "hubs") if str(hub.get("type", "")).lower() == _HUB_TYPE)
+    return ParsedFeed(
+        kind="json",
+        version="json11" if str(feed.get("version", "")).rstrip("/").endswith("1.1") else "json1",
+        title=_text(feed, "title"),
+        link=resolve(_text(feed, "home_page_url"), url) or "" if _text(feed, "home_page_url") else "",
+        description=_text(feed, "description"),
+        language=_text(feed, "language"),
+        icon=_first(url, feed, "favicon", "icon"),
+        hub=next((hub for entry in hubs if (hub := _first(url, entry, "url"))), None),
+        self_url=_first(url, feed, "feed_url"),
+    )
+
+
+def _entry(item: Mapping[str, Any], url: str, inherited: str) -> RawEntry:
+    html, text = _text(item, "content_html"), _text(item, "content_text")
+    enclosures = tuple(_enclosures(item, url))
+    published = _text(item, "date_published") or _text(item, "date_modified")
+    return RawEntry(
+        id=_text(item, "id"),
+        title=" ".join(_text(item, "title").split()),
+        link=_first(url, item, "url", "external_url") or "",
+        author=_author(item) or inherited,
+        published=published,
+        published_ms=parse_date(published),
+        updated_ms=parse_date(_text(item, "date_modified")),
+        content=html or text or _text(item, "summary"),
+        content_type="text/html" if html else "text/plain",
+        media=tuple(_media(item, url, enclosures)),
+        enclosures=enclosures,
+    )
+
+
+def _media(item: Mapping[str, Any], url: str, enclosures: tuple[Enclosure, ...]) -> Iterator[RawMedia]:
+    for rank, name in enumerate(("image", "banner_image")):
+        if address := _first(url, item, name):
+            yield RawMedia(address, 0, rank)
+    for enclosure in enclosures:
+        if enclosure.type.startswith("image/"):
+            yield RawMedia(enclosure.url, 0, 2)
+
+
+def _enclosures(item: Mapping[str, Any], url: str) -> Iterator[Enclosure]:
+    for attachment in _list(item, "attachments"):
+        if address := _first(url, attachment, "url"):
+            size = attachment.get("size_in_bytes")
+            yield Enclosure(address, _text(attachment, "mime_type").lower(), size if isinstance(size, int) else 0)
+
+
+def _author(mapping: Mapping[str, Any]) -> str:
+    authors = [*_list(mapping, "authors"), *([mapping["author"]] if isinstance(mapping.get("author"), dict) else [])]
+    return ", ".join(dict.fromkeys(name for author in authors if (name := _text(author, "name"))))
+
+
+def _list(mapping: Mapping[str, Any], name: str) -> list[Mapping[str, Any]]:
+    value = mapping.get(name)
+    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
+
+
+def _first(url: str, mapping: Mapping[str, Any], *names: str) -> str | None:
+    return next(
+        (absolute for name in names if (text := _text(mapping, name)) and (absolute := resolve(text, url))), None
+    )
+
+
+def _text(mapping: Mapping[str, Any], name: str) -> str:
+    """Return a value as text: publishers give numbers as ids."""
+    value = mapping.get(name)
+    if isinstance(value, str):
+        return value.strip()
+    return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else ""

@@ -1,0 +1,32 @@
+"""Mend what makes XML no XML but leaves no doubt about what it says, so that the strict parser can read it."""
+
+import html.entities
+import re
+
+_ILLEGAL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
+_ILLEGAL_REFERENCE = re.compile(
+    r"&#(?:0*(?:[0-8]|1[124-9]|2\d|3[01])|[xX]0*(?:[0-8bBcCeEfF]|1[0-9a-fA-F]|[dD][89a-fA-F]..|[fF]{3}[eEfF]));"
+)
+_ENTITY = re.compile(r"&([A-Za-z][A-Za-z0-9]{1,30});")
+_DECLARED = re.compile(r"<!ENTITY\s+(\w+)", re.IGNORECASE)
+_XML_ENTITIES = frozenset({"amp", "lt", "gt", "quot", "apos"})
+_LETTER = re.compile(r"&(?=[A-Za-z])")
+
+
+def repair(text: str) -> str:
+    """Return `text` without characters that XML forbids, and with HTML's named entities as characters."""
+    if _ILLEGAL.search(text):
+        text = _ILLEGAL.sub("", text)
+    if "&#" in text:
+        text = _ILLEGAL_REFERENCE.sub("", text)
+    if _LETTER.search(text):
+        declared = frozenset(_DECLARED.findall(text[:20_000])) if "<!ENTITY" in text[:20_000] else frozenset[str]()
+        text = _ENTITY.sub(lambda match: _character(match, declared), text)
+    return text
+
+
+def _character(match: re.Match[str], declared: frozenset[str]) -> str:
+    name = match.group(1)
+    if name in _XML_ENTITIES or name in declared:
+        return match.group()
+    return html.entities.html5.get(f"{name};", match.group())
