@@ -15,6 +15,7 @@ from services.uploader.accounts_file import (
     size_in_bytes,
 )
 from services.uploader.stores.local import LocalStore
+from services.uploader.stores.s3 import S3Store
 from services.uploader.stores.store import Store
 from shared.errors import Misconfigured
 
@@ -118,7 +119,7 @@ def load_accounts(path: Path | None, *, data: Path, public_url: str) -> Accounts
                 root = data / "objects" / settings.name
                 return LocalStore(root, public_url=settings.public_url or own)
             case S3Settings():
-                raise Misconfigured("no s3 yet")
+                return S3Store(settings)
             case GitHubSettings():
                 raise Misconfigured("no github yet")
 

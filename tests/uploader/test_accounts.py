@@ -84,7 +84,7 @@ GITHUB = '[[account]]\nstore = "github"\nname = "gh"\nowner = "octocat"\n'
 
 
 def test_a_secret_that_stands_in_the_file_is_refused_and_not_repeated(tmp_path: Path) -> None:
-    with pytest.raises(Misconfigured, match="account.0..token") as caught:
+    with pytest.raises(Misconfigured, match=r"account\[0\]\.token") as caught:
         load(tmp_path, GITHUB + f'token = "{SECRET}"\n')
     assert SECRET not in str(caught.value)
 

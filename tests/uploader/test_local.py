@@ -73,10 +73,15 @@ async def test_a_broken_disk_is_for_later(store: LocalStore, monkeypatch: pytest
         await store.put(NAME, DATA, "image/webp")
 
 
-async def test_a_directory_that_cannot_be_made_is_for_later_and_is_named(root: Path) -> None:
+@pytest.fixture
+def blocked(root: Path) -> Path:
     root.parent.mkdir(parents=True)
     root.write_text("a file where the directory should be")
-    store = LocalStore(root, public_url="http://127.0.0.1")
+    return root
+
+
+async def test_a_directory_that_cannot_be_made_is_for_later_and_is_named(blocked: Path) -> None:
+    store = LocalStore(blocked, public_url="http://127.0.0.1")
     with pytest.raises(Retry, match="local-1"):
         await store.put(NAME, DATA, "image/webp")
     with pytest.raises(Retry, match="local-1"):
