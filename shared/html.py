@@ -10,190 +10,39 @@ from shared.srcset import parse_srcset
 from shared.tags import Tag, escape, walk
 
 # Where authors and lazy loaders keep the URL of the image that is meant; the first that holds one is taken.
-LAZY_SOURCES = (
-    "data-orig-file",
-    "data-src",
-    "data-lazy-src",
-    "data-original",
-    "data-actualsrc",
-    "data-original-src",
-    "data-canonical-src",
-    "data-full-url",
-    "data-full-src",
-    "data-large-file",
-    "data-hi-res-src",
-    "data-hires",
-    "data-lazyload",
-    "data-lazy",
-    "data-lazyload-src",
-    "data-delayed-url",
-    "data-delay-src",
-    "data-defer-src",
-    "data-deferred",
-    "data-echo",
-    "data-cfsrc",
-    "data-ezsrc",
-    "data-img-src",
-    "data-img-url",
-    "data-image",
-    "data-image-src",
-    "data-url",
-    "data-source",
-    "data-normal",
-    "data-raw-src",
-    "data-real-src",
-    "data-pagespeed-lazy-src",
-    "data-wpfc-original-src",
-    "data-opt-src",
-    "data-runner-src",
-    "data-li-src",
-    "data-flickity-lazyload",
-    "data-backsrc",
-    "data-fallback-src",
-    "nitro-lazy-src",
-    "original-src",
-    "lazy-src",
-    "lazysrc",
-    "real_src",
-    "ng-src",
-    "zoomfile",
-    "file",
-    "_src",
-)
-LAZY_SRCSETS = (
-    "data-srcset",
-    "data-lazy-srcset",
-    "data-original-set",
-    "data-original-srcset",
-    "data-opt-srcset",
-    "nitro-lazy-srcset",
-    "lazy-srcset",
-)
+_LAZY_SOURCES = """
+    data-orig-file data-src data-lazy-src data-original data-actualsrc data-original-src data-canonical-src
+    data-full-url data-full-src data-large-file data-hi-res-src data-hires data-lazyload data-lazy data-lazyload-src
+    data-delayed-url data-delay-src data-defer-src data-deferred data-echo data-cfsrc data-ezsrc data-img-src
+    data-img-url data-image data-image-src data-url data-source data-normal data-raw-src data-real-src
+    data-pagespeed-lazy-src data-wpfc-original-src data-opt-src data-runner-src data-li-src data-flickity-lazyload
+    data-backsrc data-fallback-src nitro-lazy-src original-src lazy-src lazysrc real_src ng-src zoomfile file _src
+"""
+_LAZY_SRCSETS = """
+    data-srcset data-lazy-srcset data-original-set data-original-srcset data-opt-srcset nitro-lazy-srcset lazy-srcset
+"""
+LAZY_SOURCES = tuple(_LAZY_SOURCES.split())
+LAZY_SRCSETS = tuple(_LAZY_SRCSETS.split())
 _URL_ATTRIBUTES = frozenset({"src", "poster", "background", *LAZY_SOURCES})
 _SRCSET_ATTRIBUTES = frozenset({"srcset", "imagesrcset", *LAZY_SRCSETS})
-_IMAGE_TAGS = frozenset(
-    {
-        "img",
-        "amp-img",
-        "image",
-        "input",
-        "source",
-        "video",
-        "amp-video",
-        "table",
-        "td",
-        "th",
-        "tr",
-        "body",
-        "link",
-    }
-)
+_IMAGE_TAGS = frozenset({"img", "amp-img", "image", "input", "source", "video", "table", "td", "th", "body", "link"})
 CSS_URL = re.compile(r"""url\(\s*(?:"([^"]*)"|'([^']*)'|([^)"'\s]*))\s*\)""", re.IGNORECASE)
 
-IFRAME_HOSTS = frozenset(
-    {
-        "bandcamp.com",
-        "clips.twitch.tv",
-        "embed.podcasts.apple.com",
-        "embed.ted.com",
-        "open.spotify.com",
-        "player.bilibili.com",
-        "player.twitch.tv",
-        "player.vimeo.com",
-        "w.soundcloud.com",
-        "www.dailymotion.com",
-        "www.youtube-nocookie.com",
-        "www.youtube.com",
-        "youtube.com",
-    }
-)
+_IFRAME_HOSTS = """
+    bandcamp.com clips.twitch.tv embed.podcasts.apple.com embed.ted.com open.spotify.com player.bilibili.com
+    player.twitch.tv player.vimeo.com w.soundcloud.com www.dailymotion.com www.youtube-nocookie.com www.youtube.com
+    youtube.com
+"""
+IFRAME_HOSTS = frozenset(_IFRAME_HOSTS.split())
 _IGNORED_IN_URLS = re.compile(r"[\x00-\x20]+")
 _DATA_IMAGE = re.compile(r"data:image/(?:png|gif|jpe?g|webp|avif|bmp|x-icon);", re.IGNORECASE)
 
-_TAGS = frozenset(
-    [
-        "a",
-        "abbr",
-        "acronym",
-        "address",
-        "article",
-        "aside",
-        "audio",
-        "b",
-        "bdi",
-        "bdo",
-        "big",
-        "blockquote",
-        "br",
-        "caption",
-        "center",
-        "cite",
-        "code",
-        "col",
-        "colgroup",
-        "dd",
-        "del",
-        "details",
-        "dfn",
-        "div",
-        "dl",
-        "dt",
-        "em",
-        "figcaption",
-        "figure",
-        "footer",
-        "h1",
-        "h2",
-        "h3",
-        "h4",
-        "h5",
-        "h6",
-        "header",
-        "hgroup",
-        "hr",
-        "i",
-        "iframe",
-        "img",
-        "ins",
-        "kbd",
-        "li",
-        "main",
-        "mark",
-        "nav",
-        "ol",
-        "p",
-        "pre",
-        "q",
-        "rp",
-        "rt",
-        "ruby",
-        "s",
-        "samp",
-        "section",
-        "small",
-        "source",
-        "span",
-        "strike",
-        "strong",
-        "sub",
-        "summary",
-        "sup",
-        "table",
-        "tbody",
-        "td",
-        "tfoot",
-        "th",
-        "thead",
-        "time",
-        "tr",
-        "tt",
-        "u",
-        "ul",
-        "var",
-        "video",
-        "wbr",
-    ]
-)
+_TAGS = """
+    a abbr acronym address article aside audio b bdi bdo big blockquote br caption center cite code col colgroup dd
+    del details dfn div dl dt em figcaption figure footer h1 h2 h3 h4 h5 h6 header hgroup hr i iframe img ins kbd li
+    main mark nav ol p pre q rp rt ruby s samp section small source span strike strong sub summary sup table tbody
+    td tfoot th thead time tr tt u ul var video wbr
+"""
 _ATTRIBUTES = {
     "*": {"dir", "lang", "title"},
     "a": {"href"},
@@ -232,7 +81,7 @@ def _allow(tag: str, attribute: str, value: str) -> str | None:
 
 
 _CLEANER = nh3.Cleaner(
-    tags=set(_TAGS),
+    tags=set(_TAGS.split()),
     clean_content_tags={
         "script",
         "style",

@@ -9,8 +9,9 @@ of attributes on one element.
 import hashlib
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from html import escape, unescape
+from types import MappingProxyType
 
 import msgspec
 
@@ -35,13 +36,17 @@ _SOURCES = re.compile(
 )
 
 
-def parse_feed(body: bytes, *, url: str, content_type: str | None) -> ParsedFeed:
+def parse_feed(
+    body: bytes, *, url: str, content_type: str | None, known: Mapping[str, str] = MappingProxyType({})
+) -> ParsedFeed:
     """Return the feed in `body`.
 
     Args:
         body: The response, decompressed.
         url: Where it came from in the end: what relative URLs are relative to.
         content_type: The HTTP header; believed only where the bytes do not say otherwise.
+        known: Identities and aliases of entries seen before to their content hash (`FeedState.seen`): an entry that
+            is as it was then comes without body and images, for making them is most of the work.
 
     Returns:
         The feed, each identity once; for a web page, kind "html" and the feeds that it names.
@@ -58,7 +63,7 @@ def parse_feed(body: bytes, *, url: str, content_type: str | None) -> ParsedFeed
         what = "it is JSON, but no JSON Feed" if kind == "json" else describe(body, text)
         raise Reject(f"{url} is not a feed: {what}")
     feed, entries = read
-    return msgspec.structs.replace(feed, kind=feed.kind or "rss", entries=_entries(entries, feed.link or url))
+    return msgspec.structs.replace(feed, kind=feed.kind or "rss", entries=_entries(entries, feed.link or url, known))
 
 
 def _page(text: str, url: str) -> ParsedFeed:
@@ -68,22 +73,20 @@ def _page(text: str, url: str) -> ParsedFeed:
     return ParsedFeed(kind="html", title=page.title, link=url, alternates=page.feeds)
 
 
-def _entries(raw: Sequence[RawEntry], site: str) -> tuple[Entry, ...]:
+def _entries(raw: Sequence[RawEntry], site: str, known: Mapping[str, str]) -> tuple[Entry, ...]:
     keys = keys_of(raw)
     links = Counter(dict.fromkeys((entry.link, key.identity) for entry, key in zip(raw, keys, strict=True)))
     shared = Counter(link for link, _ in links)
     found: dict[str, Entry] = {}
     for entry, key in zip(raw, keys, strict=True):
         if key.identity not in found:
-            found[key.identity] = _entry(entry, key, site, shared[entry.link] > 1)
+            found[key.identity] = _entry(entry, key, _own_link(entry, key, site, shared[entry.link] > 1), known)
     return tuple(found.values())
 
 
-def _entry(raw: RawEntry, keys: Keys, site: str, link_is_shared: bool) -> Entry:
-    link = _own_link(raw, keys, site, link_is_shared)
-    body, body_type = _body(raw, link)
-    covers = choose_covers(raw.media, body.images)
-    return Entry(
+def _entry(raw: RawEntry, keys: Keys, link: str, known: Mapping[str, str]) -> Entry:
+    content_hash = _content_hash(raw)
+    entry = Entry(
         identity=keys.identity,
         aliases=keys.aliases,
         id=raw.id,
@@ -94,13 +97,23 @@ def _entry(raw: RawEntry, keys: Keys, site: str, link_is_shared: bool) -> Entry:
         published=raw.published,
         published_ms=raw.published_ms,
         updated_ms=raw.updated_ms,
+        content_hash=content_hash,
+        enclosures=raw.enclosures,
+    )
+    is_seen = any(known.get(key) == content_hash for key in (keys.identity, *keys.aliases))
+    return entry if is_seen else _with_body(entry, raw)
+
+
+def _with_body(entry: Entry, raw: RawEntry) -> Entry:
+    body, body_type = _body(raw, entry.link)
+    covers = choose_covers(raw.media, body.images)
+    return msgspec.structs.replace(
+        entry,
         body=body.html,
         body_type=body_type,
-        content_hash=_content_hash(raw),
         images=covers.images,
         covers=covers.covers,
         covers_named=covers.named,
-        enclosures=raw.enclosures,
         invalid_hrefs=body.invalid_hrefs,
     )
 

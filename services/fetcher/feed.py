@@ -26,7 +26,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     published: str = ""  # the date as given
     published_ms: int | None = None  # Unix epoch milliseconds; None: none given or none that can be
     updated_ms: int | None = None
-    body: str = ""  # sanitised HTML with absolute source URLs, or plain text
+    body: str = ""  # sanitised HTML with absolute source URLs, or plain text; empty where `known` had it
     body_type: str = "html"  # "html" or "text"
     content_hash: str = ""  # 16 hex digits; differs where the entry was updated
     images: tuple[Image, ...] = ()  # in the order of the body; a cover that the body has not comes first

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, cast
 
 from services.fetcher.dates import parse_date
 from services.fetcher.feed import Enclosure, ParsedFeed, RawEntry, RawMedia
@@ -14,17 +14,13 @@ _HUB_TYPE = "websub"
 def read_json(text: str, url: str) -> tuple[ParsedFeed, list[RawEntry]] | None:
     """Return the feed, still without entries, and its entries as given; None where it is no JSON Feed."""
     try:
-        feed = json.loads(text, strict=False)
+        feed = _object(json.loads(text, strict=False))
     except (ValueError, RecursionError):
         return None
-    if not isinstance(feed, dict) or not _is_feed(feed):
+    if not _is_feed(feed):
         return None
     inherited = _author(feed)
-    items = feed.get("items")
-    entries = (
-        [_entry(item, url, inherited) for item in items if isinstance(item, dict)] if isinstance(items, list) else []
-    )
-    return _feed(feed, url), entries
+    return _feed(feed, url), [_entry(item, url, inherited) for item in _list(feed, "items")]
 
 
 def _is_feed(feed: Mapping[str, Any]) -> bool:
@@ -83,13 +79,17 @@ def _enclosures(item: Mapping[str, Any], url: str) -> Iterator[Enclosure]:
 
 
 def _author(mapping: Mapping[str, Any]) -> str:
-    authors = [*_list(mapping, "authors"), *([mapping["author"]] if isinstance(mapping.get("author"), dict) else [])]
+    authors = [*_list(mapping, "authors"), _object(mapping.get("author"))]
     return ", ".join(dict.fromkeys(name for author in authors if (name := _text(author, "name"))))
+
+
+def _object(value: Any) -> Mapping[str, Any]:
+    return cast("Mapping[str, Any]", value) if isinstance(value, dict) else {}
 
 
 def _list(mapping: Mapping[str, Any], name: str) -> list[Mapping[str, Any]]:
     value = mapping.get(name)
-    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
+    return [_object(item) for item in cast("list[Any]", value) if item] if isinstance(value, list) else []
 
 
 def _first(url: str, mapping: Mapping[str, Any], *names: str) -> str | None:

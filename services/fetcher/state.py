@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import msgspec
 
-from services.fetcher.feed import Entry, ParsedFeed
+from services.fetcher.feed import Entry, Hints, ParsedFeed
 
 PAST_KEPT = 1_000  # keys of entries that left the feed: publishers put old entries back
 _DATES_KEPT = 100  # dates of the newest entries: what `schedule.next_poll` reckons with
@@ -36,6 +36,7 @@ class FeedState(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     error: str = ""  # the last one's reason, for people
     redirect: Redirect | None = None
     published_ms: tuple[int, ...] = ()  # of the newest entries, newest first
+    hints: Hints = Hints()  # as last read from the feed
     next_ms: int | None = None  # when the next poll is due
 
 
@@ -73,6 +74,7 @@ def advance(state: FeedState, parsed: ParsedFeed, *, now_ms: int, validators: Va
         errors=0,
         error="",
         published_ms=_published(parsed, now_ms),
+        hints=parsed.hints,
     )
 
 

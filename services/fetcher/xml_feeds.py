@@ -3,9 +3,9 @@
 import io
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from typing import Any, cast
 
-import feedparser
+import feedparser  # pyright: ignore[reportMissingTypeStubs] - it has none
 
 from services.fetcher.dates import epoch_ms, parse_date
 from services.fetcher.feed import Enclosure, Hints, ParsedFeed, RawEntry, RawMedia
@@ -30,17 +30,18 @@ def read_xml(text: str, url: str) -> tuple[ParsedFeed, list[RawEntry]]:
 
     The kind is empty where feedparser recognises no feed.
     """
-    document = feedparser.parse(
+    parsed: Any = feedparser.parse(  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType] - no stubs
         io.BytesIO(repair(text).encode("utf-8", "replace")),
         response_headers={"content-type": "application/xml; charset=utf-8", "content-location": url},
         resolve_relative_uris=False,
         sanitize_html=False,
     )
-    version = document.get("version") or ""
+    document = cast("Mapping[str, Any]", parsed)
+    version: str = document.get("version") or ""
     kind = "rdf" if version in _RDF else next((kind for kind in _KINDS if version.startswith(kind)), "")
-    inherited = _author(document.feed) if kind == "atom" else ""
-    entries = [_entry(entry, url, inherited) for entry in document.entries]
-    return _feed(document.feed, kind, version, url, text), entries
+    inherited = _author(document["feed"]) if kind == "atom" else ""
+    entries = [_entry(entry, url, inherited) for entry in document["entries"]]
+    return _feed(document["feed"], kind, version, url, text), entries
 
 
 def _feed(feed: Mapping[str, Any], kind: str, version: str, url: str, text: str) -> ParsedFeed:
@@ -91,7 +92,9 @@ def _plain(mapping: Mapping[str, Any], name: str) -> str:
 
 
 def _author(mapping: Mapping[str, Any]) -> str:
-    names = [author.get("name") or author.get("email") for author in mapping.get("authors", ()) if author]
+    names: list[str] = [
+        author.get("name") or author.get("email") or "" for author in mapping.get("authors", ()) if author
+    ]
     return plain(", ".join(dict.fromkeys(filter(None, names))) or _text(mapping, "author"))
 
 
@@ -114,10 +117,11 @@ def _link(entry: Mapping[str, Any], url: str) -> str:
 
 def _content(entry: Mapping[str, Any]) -> tuple[str, str, str]:
     """Return the fullest body an entry has, its type and its base: content over summary, HTML over text."""
-    found = [part for part in entry.get("content", ()) if part.get("value") and _is_text(part)]
+    found: list[Mapping[str, Any]] = [part for part in entry.get("content", ()) if part.get("value") and _is_text(part)]
     if summary := _text(entry, "summary"):
         found.append({"type": "text/html", **entry.get("summary_detail", {}), "value": summary})
-    chosen = next((part for part in found if part.get("type") in _HTML), found[0] if found else {})
+    first: Mapping[str, Any] = found[0] if found else {}
+    chosen = next((part for part in found if part.get("type") in _HTML), first)
     kind = "text/html" if chosen.get("type") in _HTML else "text/plain"
     return chosen.get("value", ""), kind, chosen.get("base") or ""
 
@@ -141,8 +145,7 @@ def _media(entry: Mapping[str, Any], url: str) -> Iterator[RawMedia]:
     for item in entry.get("media_thumbnail", ()):
         if item.get("url") and (address := resolve(item["url"], url)):
             yield RawMedia(address, _number(item.get("width")), 3)
-    image = entry.get("image")
-    if isinstance(image, Mapping) and (address := resolve(image.get("href") or "", url)):
+    if (image := _image(entry)) and (address := resolve(image, url)):
         yield RawMedia(address, 0, 2)
     for enclosure in _enclosures(entry, url):
         if enclosure.type.startswith("image/") or (not enclosure.type and _IMAGE_NAME.search(enclosure.url)):
@@ -155,13 +158,14 @@ def _shows_image(item: Mapping[str, str]) -> bool:
 
 
 def _icon(feed: Mapping[str, Any], url: str) -> str | None:
-    image = feed.get("image")
-    candidates = (
-        _text(feed, "icon"),
-        image.get("href") or "" if isinstance(image, Mapping) else "",
-        _text(feed, "logo"),
-    )
+    candidates = (_text(feed, "icon"), _image(feed), _text(feed, "logo"))
     return next((absolute for icon in candidates if icon and (absolute := resolve(icon, url))), None)
+
+
+def _image(mapping: Mapping[str, Any]) -> str:
+    """Return the URL of an `<image>` or `itunes:image`; feedparser puts text there for a stray one."""
+    image = mapping.get("image")
+    return _text(cast("Mapping[str, Any]", image), "href") if isinstance(image, Mapping) else ""
 
 
 def _rel(links: Iterable[Mapping[str, str]], rel: str, url: str) -> str | None:
