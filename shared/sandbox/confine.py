@@ -1,0 +1,116 @@
+"""Take from this process what hostile input could use: memory, CPU, files, sockets, other processes.
+
+Three layers, each where the kernel has it: resource limits (setrlimit(2)), landlock(7) against the file system,
+and a seccomp(2) filter that lets through what computing, threads and the pipe to the parent need, nothing more.
+"""
+
+import ctypes
+import errno
+import os
+import resource
+from contextlib import suppress
+from functools import cache
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+pyseccomp: Any = None
+with suppress(ImportError, RuntimeError, OSError):  # another system, or one without libseccomp
+    pyseccomp = import_module("pyseccomp")
+
+_PR_SET_NO_NEW_PRIVS = 38
+_CLONE_THREAD = 0x00010000
+_LANDLOCK_CREATE_RULESET = 444  # the numbers are the same on every architecture
+_LANDLOCK_RESTRICT_SELF = 446
+_LANDLOCK_CREATE_RULESET_VERSION = 1
+_LANDLOCK_RIGHTS_BY_ABI = (0x1FFF, 0x3FFF, 0x7FFF)  # file-system access rights known to ABI 1, 2, 3 and later
+
+# What the interpreter, libc and libwebp call while they compute, and what the pipe needs.
+_ALLOWED_CALLS = """
+    brk mmap munmap mremap mprotect madvise
+    read write readv writev lseek close fstat newfstatat fcntl dup poll ppoll select pselect6
+    futex set_robust_list get_robust_list rseq sched_yield sched_getaffinity getcpu
+    rt_sigaction rt_sigprocmask rt_sigreturn sigaltstack restart_syscall
+    clock_gettime clock_getres clock_nanosleep nanosleep gettimeofday time
+    getpid gettid getuid geteuid getgid getegid getrandom uname getrusage sysinfo
+    exit exit_group
+"""
+
+
+class Confinement(msgspec.Struct, frozen=True):
+    """How much a child may take."""
+
+    memory: int = 1024 * 1024 * 1024  # bytes of address space on top of what it has at its start
+    cpu_seconds: int = 60  # of CPU time, all threads together, per child
+
+
+@cache
+def confinement_level() -> str:
+    """Name the layers that this system has, e.g. `rlimits+landlock+seccomp`."""
+    layers = ["rlimits"]
+    if _landlock_abi() > 0:
+        layers.append("landlock")
+    if pyseccomp is not None:
+        layers.append("seccomp")
+    return "+".join(layers)
+
+
+def confine(limits: Confinement) -> None:
+    """Confine this process for the rest of its life; what it has open stays open."""
+    address_space = _address_space() + limits.memory
+    libc = ctypes.CDLL(None, use_errno=True)
+    libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+    if _landlock_abi() > 0:
+        _landlock(libc)
+    _set_limits(address_space, limits.cpu_seconds)
+    if pyseccomp is not None:
+        _seccomp()
+
+
+def _set_limits(address_space: int, cpu_seconds: int) -> None:
+    for what, soft, hard in (
+        (resource.RLIMIT_AS, address_space, address_space),
+        (resource.RLIMIT_CPU, cpu_seconds, cpu_seconds + 1),  # first SIGXCPU, which tells why
+        (resource.RLIMIT_FSIZE, 0, 0),
+        (resource.RLIMIT_CORE, 0, 0),
+        (resource.RLIMIT_NOFILE, 0, 0),
+    ):
+        with suppress(ValueError, OSError):  # a container may have set it lower already
+            resource.setrlimit(what, (soft, hard))
+
+
+def _address_space() -> int:
+    pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0])
+    return pages * os.sysconf("SC_PAGE_SIZE")
+
+
+@cache
+def _landlock_abi() -> int:
+    """Return the kernel's landlock version, 0 or less where it has none."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    version: int = libc.syscall(_LANDLOCK_CREATE_RULESET, None, 0, _LANDLOCK_CREATE_RULESET_VERSION)
+    return version
+
+
+def _landlock(libc: ctypes.CDLL) -> None:
+    """Deny every access to the file system: a ruleset without a rule."""
+    rights = _LANDLOCK_RIGHTS_BY_ABI[min(_landlock_abi(), len(_LANDLOCK_RIGHTS_BY_ABI)) - 1]
+    attribute = ctypes.c_uint64(rights)
+    ruleset = libc.syscall(_LANDLOCK_CREATE_RULESET, ctypes.byref(attribute), ctypes.sizeof(attribute), 0)
+    if ruleset < 0:
+        return
+    libc.syscall(_LANDLOCK_RESTRICT_SELF, ruleset, 0)
+    os.close(ruleset)
+
+
+def _seccomp() -> None:
+    filtering = pyseccomp.SyscallFilter(pyseccomp.ERRNO(errno.EPERM))
+    for name in _ALLOWED_CALLS.split():
+        with suppress(RuntimeError, ValueError):  # not every architecture has every call
+            filtering.add_rule(pyseccomp.ALLOW, name)
+    filtering.add_rule(pyseccomp.ERRNO(errno.ENOSYS), "clone3")  # its flags cannot be looked at: fall back to clone
+    threads = pyseccomp.Arg(0, pyseccomp.MASKED_EQ, _CLONE_THREAD, _CLONE_THREAD)
+    filtering.add_rule(pyseccomp.ALLOW, "clone", threads)
+    filtering.load()

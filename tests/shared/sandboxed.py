@@ -1,0 +1,87 @@
+"""What the sandbox's tests run in a child: harmless work, and everything that must not work."""
+
+import os
+import socket
+import threading
+import time
+from pathlib import Path
+
+from shared.errors import Reject
+
+
+def double(data: bytes) -> bytes:
+    return data * 2
+
+
+def pid(data: bytes) -> int:
+    del data
+    return os.getpid()
+
+
+def refuse(data: bytes) -> bytes:
+    raise Reject(f"no {data.decode()}")
+
+
+def break_down(data: bytes) -> bytes:
+    raise ZeroDivisionError(data.decode())
+
+
+def loop(data: bytes) -> bytes:
+    while data:
+        pass
+    return data
+
+
+def sleep(data: bytes) -> bytes:
+    time.sleep(60)
+    return data
+
+
+def die(data: bytes) -> bytes:
+    if data == b"die":
+        os.abort()
+    return data
+
+
+def hoard(data: bytes) -> bytes:
+    return bytes(4_000_000_000) + data
+
+
+def in_threads(data: bytes) -> bytes:
+    found: list[bytes] = []
+    threads = [threading.Thread(target=lambda: found.append(data)) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return b"".join(found)
+
+
+def _try(what: str, path: str) -> None:
+    if what == "read a file":
+        Path("/etc/passwd").read_text(encoding="utf-8")
+    elif what == "write a file":
+        Path(path).write_text("x", encoding="utf-8")
+    elif what == "list a folder":
+        list(Path("/").iterdir())
+    elif what == "delete a file":
+        Path(path).unlink()
+    elif what == "open a socket":
+        socket.socket()
+    elif what == "start a process":
+        os.fork()
+    elif what == "run a program":
+        os.execv("/bin/true", ["true"])  # noqa: S606 - it must not come to that
+    elif what == "signal another":
+        os.kill(1, 0)
+    elif what == "trace another":
+        os.pidfd_open(os.getppid())
+
+
+def attempt(data: bytes, path: str) -> str:
+    """Say how an attempt ended: "done", or the error that stopped it."""
+    try:
+        _try(data.decode(), path)
+    except OSError as error:
+        return type(error).__name__
+    return "done"

@@ -1,0 +1,121 @@
+"""The sandbox: jobs get done, hostile ones end, and nothing outside can be touched from within."""
+
+import asyncio
+import os
+import time
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from shared.errors import Reject, Retry
+from shared.sandbox import Confinement, Killed, Sandbox, confinement_level
+
+Make = Callable[..., Sandbox[Any]]
+
+
+@pytest.fixture
+async def sandbox() -> AsyncIterator[Make]:
+    made: list[Sandbox[Any]] = []
+
+    def make(function: str, kind: type = bytes, **options: Any) -> Sandbox[Any]:
+        settings: dict[str, Any] = {"slots": 2, "seconds": 10.0, **options}
+        made.append(Sandbox(f"tests.shared.sandboxed:{function}", kind, **settings))
+        return made[-1]
+
+    yield make
+    for each in made:
+        await each.close()
+
+
+async def test_a_job_gives_its_result(sandbox: Make) -> None:
+    assert await sandbox("double").run(b"ab") == b"abab"
+
+
+async def test_a_large_result_comes_back_whole(sandbox: Make) -> None:
+    assert await sandbox("double").run(bytes(20_000_000)) == bytes(40_000_000)
+
+
+async def test_each_job_gets_a_child_of_its_own(sandbox: Make) -> None:
+    box = sandbox("pid", int)
+    pids = [await box.run(b"") for _ in range(3)]
+    assert len({*pids, os.getpid()}) == 4
+
+
+async def test_children_may_be_kept_for_several_jobs(sandbox: Make) -> None:
+    box = sandbox("pid", int, jobs_per_child=2)
+    pids = [await box.run(b"") for _ in range(4)]
+    assert (pids[0], pids[2]) == (pids[1], pids[3])
+    assert pids[0] != pids[2]
+
+
+async def test_a_refusal_comes_back_with_its_reason(sandbox: Make) -> None:
+    with pytest.raises(Reject, match=r"^no way$"):
+        await sandbox("refuse").run(b"way")
+
+
+async def test_a_defect_is_for_another_try(sandbox: Make) -> None:
+    with pytest.raises(Retry, match="ZeroDivisionError: boom"):
+        await sandbox("break_down").run(b"boom")
+
+
+@pytest.mark.parametrize("function", ["loop", "sleep"])
+async def test_a_job_that_overstays_is_killed(sandbox: Make, function: str) -> None:
+    start = time.monotonic()
+    with pytest.raises(Killed, match="longer than 1 s"):
+        await sandbox(function, seconds=1.0).run(b"x")
+    assert time.monotonic() - start < 4
+
+
+async def test_a_job_that_burns_the_processor_is_stopped(sandbox: Make) -> None:
+    with pytest.raises(Killed, match="more processor time than allowed"):
+        await sandbox("loop", limits=Confinement(cpu_seconds=1)).run(b"x")
+
+
+async def test_a_job_that_takes_too_much_memory_is_refused(sandbox: Make) -> None:
+    with pytest.raises(Reject, match="more memory than allowed"):
+        await sandbox("hoard").run(b"x")
+
+
+async def test_a_child_that_dies_is_told_and_the_next_job_is_unaffected(sandbox: Make) -> None:
+    box = sandbox("die")
+    with pytest.raises(Killed, match="died of SIG"):
+        await box.run(b"die")
+    assert await box.run(b"live") == b"live"
+
+
+async def test_a_slow_job_does_not_hold_up_its_neighbour(sandbox: Make) -> None:
+    slow = asyncio.create_task(sandbox("sleep", seconds=3.0).run(b"x"))
+    assert await sandbox("double").run(b"ab") == b"abab"
+    assert not slow.done()
+    slow.cancel()
+
+
+async def test_threads_work(sandbox: Make) -> None:
+    assert await sandbox("in_threads").run(b"x") == b"xxxx"
+
+
+def test_this_machine_has_every_layer() -> None:
+    assert confinement_level().endswith("seccomp")
+
+
+@pytest.mark.parametrize(
+    "what",
+    [
+        "read a file",
+        "write a file",
+        "list a folder",
+        "delete a file",
+        "open a socket",
+        "start a process",
+        "run a program",
+        "signal another",
+        "trace another",
+    ],
+)
+async def test_a_child_cannot(sandbox: Make, what: str, tmp_path: Path) -> None:
+    target = tmp_path / "file"
+    target.write_text("here", encoding="utf-8")
+    assert await sandbox("attempt", str).run(what.encode(), str(target)) == "PermissionError"
+    assert target.read_text(encoding="utf-8") == "here"
