@@ -82,18 +82,7 @@ def _allow(tag: str, attribute: str, value: str) -> str | None:
 
 _CLEANER = nh3.Cleaner(
     tags=set(_TAGS.split()),
-    clean_content_tags={
-        "script",
-        "style",
-        "template",
-        "title",
-        "head",
-        "textarea",
-        "select",
-        "svg",
-        "math",
-        "object",
-    },
+    clean_content_tags={"script", "style", "template", "title", "head", "textarea", "select", "svg", "annotation"},
     attributes=_ATTRIBUTES,
     attribute_filter=_allow,
     url_schemes={"http", "https", "mailto", "tel", "magnet", "data"},

@@ -54,8 +54,12 @@ class Tag(msgspec.Struct, frozen=True):
 
 
 def walk(text: str) -> Iterator[Tag]:
-    """Yield every tag outside comments and raw text, in the order of the document."""
+    """Yield every tag outside comments and raw text, in the order of the document.
+
+    Raw text that is never closed is read on as if it were none: nothing is lost behind an `<iframe>` left open.
+    """
     position = 0
+    unclosed: set[str] = set()
     while (position := text.find("<", position)) != -1:
         tag = _TAG.match(text, position)
         if not tag:
@@ -64,9 +68,11 @@ def walk(text: str) -> Iterator[Tag]:
         name = tag.group(2).lower()
         yield Tag(name, tag.group(1) == "/", tag.start(), tag.end(), text, tag.start(3))
         position = tag.end()
-        if name in _RAW_TEXT and not tag.group(1):
-            close = _RAW_TEXT[name].search(text, position)
-            position = close.start() if close else len(text)
+        if name in _RAW_TEXT and not tag.group(1) and name not in unclosed:
+            if close := _RAW_TEXT[name].search(text, position):
+                position = close.start()
+            else:
+                unclosed.add(name)
 
 
 def unescape(value: str) -> str:

@@ -16,6 +16,7 @@ from shared.urls import resolve
 _LINK_SCHEME = re.compile(r"(?:mailto|tel):\S|magnet:\?", re.IGNORECASE)
 _BACKGROUNDS = ("data-bg", "data-background", "data-background-image", "data-bg-url", "data-bg-src")
 _BACKGROUND = re.compile(r"(?:^|;)\s*background(?:-image)?\s*:([^;]*(?:url\([^)]*\)[^;]*)?)", re.IGNORECASE)
+_FRAME_SOURCES = ("data-src", "data-lazy-src", "src")
 _LATE_FORMATS = frozenset({"image/avif", "image/jxl", "image/heic"})  # taken only where nothing else is as large
 _DATA_IMAGE = re.compile(r"\s*data:image/", re.IGNORECASE)
 _IMAGES = frozenset({"img", "amp-img"})
@@ -51,12 +52,15 @@ class _Editor:
         self.pictures: list[Picture] = []
         self.sources: list[Offer] | None = None  # of the `<picture>` that is open
         self.in_noscript = False
+        self.frame_end: int | None = None  # of the `<iframe>` tag that is open
         self.invalid_hrefs: Counter[str] = Counter()
 
     def see(self, tag: Tag) -> None:
         """Take in the next tag."""
-        if tag.name in {"picture", "noscript"}:
+        if tag.name in {"picture", "noscript", "math"}:
             self._wrapper(tag)
+        elif tag.name == "iframe":
+            self._iframe(tag)
         elif tag.closing:
             return
         elif tag.name in _IMAGES:
@@ -65,8 +69,6 @@ class _Editor:
             self._link(tag)
         elif tag.name in {"video", "audio", "source", "blockquote", "q"}:
             self._media(tag)
-        elif tag.name == "iframe":
-            self._iframe(tag)
         elif "background" in self.html[tag.inside : tag.end] or "data-bg" in self.html[tag.inside : tag.end]:
             self._background(tag)
 
@@ -90,9 +92,10 @@ class _Editor:
         return "".join((*pieces, self.html[position:]))
 
     def _wrapper(self, tag: Tag) -> None:
+        """Take a tag away and leave what it holds; of formulas that is their text."""
         if tag.name == "noscript":
             self.in_noscript = not tag.closing
-        else:
+        elif tag.name == "picture":
             self.sources = None if tag.closing else []
         self.edits.append((tag.start, tag.end, ""))
 
@@ -128,15 +131,22 @@ class _Editor:
                     self.pictures.append(Picture(tag.end, tag.end, {}, [Offer(url, 0, 0)], poster=True))
 
     def _iframe(self, tag: Tag) -> None:
-        attributes = {name: attribute.value for name, attribute in tag.attributes().items()}
-        url = resolve(
-            attributes.get("data-src") or attributes.get("data-lazy-src") or attributes.get("src", ""), self.base
-        )
-        if not url or not known_iframe(url):
-            self.edits.append((tag.start, tag.end, "<iframe>"))  # which the sanitiser takes away with its content
+        """Keep a known player, without what it holds for browsers that know no frames; drop any other."""
+        if tag.closing:
+            if self.frame_end is not None:
+                self.edits.append((self.frame_end, tag.end, ""))
+            self.frame_end = None
             return
-        size = "".join(f' {name}="{value}"' for name in ("width", "height") if (value := declared(name, attributes)))
-        self.edits.append((tag.start, tag.end, f'<iframe src="{escape(url)}"{size} allowfullscreen>'))
+        attributes = {name: attribute.value for name, attribute in tag.attributes().items()}
+        named = next((attributes[name] for name in _FRAME_SOURCES if attributes.get(name)), "")
+        url = resolve(named, self.base)
+        text = ""
+        if url and known_iframe(url):
+            sizes = ((name, declared(name, attributes)) for name in ("width", "height"))
+            size = "".join(f' {name}="{value}"' for name, value in sizes if value)
+            text = f'<iframe src="{escape(url)}"{size} allowfullscreen></iframe>'
+        self.edits.append((tag.start, tag.end, text))
+        self.frame_end = tag.end
 
     def _background(self, tag: Tag) -> None:
         attributes = {name: attribute.value for name, attribute in tag.attributes().items()}

@@ -7,9 +7,9 @@ The algorithm:
 2. Within one feed a link that entries with different ids share names none of them (podcasts that link their home
    page), nor does an id that entries with different links share (a constant guid). Such keys are left out; where
    both are, the two together are the key.
-3. The identity is the hash of the link key if there is one, else of the id key, else of title and date. The other
-   key is an alias: an entry seen under any of them is seen. So a new guid on a known link is no new entry, nor is a
-   new link under a known guid.
+3. The identity is the hash of the link key if there is one, else of the id key, else of title and date (or body), of
+   which the first, second … in the feed are told apart. The other key is an alias: an entry that was seen under any
+   of its keys is seen. So a new guid on a known link is no new entry, nor is a new link under a known guid.
 """
 
 import hashlib
@@ -48,10 +48,17 @@ def keys_of(entries: Sequence[RawEntry]) -> list[Keys]:
     distinct = set(pairs)
     shared_links = _repeated(link for link, id_ in distinct if id_)
     shared_ids = _repeated(id_ for link, id_ in distinct if link)
-    return [
-        _keys(entry, link, id_, link not in shared_links, id_ not in shared_ids)
-        for entry, (link, id_) in zip(entries, pairs, strict=True)
-    ]
+    nameless: Counter[str] = Counter()
+    keys: list[Keys] = []
+    for entry, (link, id_) in zip(entries, pairs, strict=True):
+        own = _own(link, id_, link not in shared_links, id_ not in shared_ids, entry.title)
+        if not own:
+            name = f"title {entry.title} {entry.published}" if entry.title else f"body {entry.content}"
+            nameless[name] += 1
+            own = [f"{name} {nameless[name]}"]
+        first, *rest = (hashlib.sha256(key.encode(errors="surrogatepass")).hexdigest()[:24] for key in own)
+        keys.append(Keys(first, tuple(rest)))
+    return keys
 
 
 def link_key(link: str) -> str:
@@ -80,12 +87,10 @@ def _repeated(keys: Iterable[str]) -> set[str]:
     return {key for key, count in Counter(keys).items() if key and count > 1}
 
 
-def _keys(entry: RawEntry, link: str, id_: str, link_is_own: bool, id_is_own: bool) -> Keys:
+def _own(link: str, id_: str, link_is_own: bool, id_is_own: bool, title: str) -> list[str]:
+    """Return what names the entry by its link and id, best first; nothing where it has neither."""
     own = [f"link {link}"] if link and link_is_own else []
     own += [f"id {id_}"] if id_ and id_is_own else []
     if not own and (link or id_):
-        own = [f"both {link} {id_}" if id_ else f"link {link} {entry.title}"]
-    if not own:
-        own = [f"title {entry.title} {entry.published}" if entry.title or entry.published else f"body {entry.content}"]
-    first, *rest = (hashlib.sha256(key.encode(errors="surrogatepass")).hexdigest()[:24] for key in own)
-    return Keys(first, tuple(rest))
+        return [f"both {link} {id_}" if id_ else f"link {link} {title}"]
+    return own

@@ -29,4 +29,6 @@ def _character(match: re.Match[str], declared: frozenset[str]) -> str:
     name = match.group(1)
     if name in _XML_ENTITIES or name in declared:
         return match.group()
+    if name in html.entities.name2codepoint:  # HTML 4's, in which feeds were written
+        return chr(html.entities.name2codepoint[name])
     return html.entities.html5.get(f"{name};", match.group())

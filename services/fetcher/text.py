@@ -4,6 +4,7 @@ import codecs
 import html
 import re
 
+_EBCDIC = "cp037"
 _BOMS = (
     (codecs.BOM_UTF32_BE, "utf-32-be"),
     (codecs.BOM_UTF32_LE, "utf-32-le"),
@@ -14,7 +15,7 @@ _BOMS = (
     (b"<\x00\x00\x00", "utf-32-le"),
     (b"\x00<\x00", "utf-16-be"),
     (b"<\x00", "utf-16-le"),
-    (b"\x4c\x6f\xa7\x94", "cp037"),
+    (b"\x4c\x6f\xa7\x94", _EBCDIC),
 )
 _CHARSET = re.compile(r"charset\s*=\s*[\"']?([\w.:-]+)", re.IGNORECASE)
 _XML_ENCODING = re.compile(rb"\s*<\?xml[^>]{0,200}?\bencoding\s*=\s*[\"']([\w.:-]+)[\"']", re.IGNORECASE)
@@ -33,7 +34,11 @@ _WIDER = {
 }
 _NOT_FOR_TEXT = frozenset({"idna", "punycode", "unicode_escape", "raw_unicode_escape", "undefined", "mbcs", "oem"})
 _WRONG_PER_RIGHT = 0.1  # of the characters beyond ASCII: a UTF-8 text with few slips is still UTF-8
-_CDATA_OR_TAG = re.compile(r"<!\[CDATA\[|\]\]>|<!--.*?-->|</?[a-zA-Z][^>]*>", re.DOTALL)
+_MARKUP = re.compile(
+    r"""<(script|style)\b.{0,20000}?</\1\s*> | <!--(?:.{0,20000}?--!?>|[^>]{0,20000}>)? | <!\[CDATA\[ | \]\]>
+    | <[!?][^>]{0,2000}> | </?[a-zA-Z](?:[^>"']|"[^"]{0,5000}"|'[^']{0,5000}')*+> | </?[a-zA-Z][^>]{0,5000}>""",
+    re.DOTALL | re.IGNORECASE | re.VERBOSE,
+)
 
 
 def decode(body: bytes, content_type: str | None) -> str:
@@ -44,7 +49,8 @@ def decode(body: bytes, content_type: str | None) -> str:
     """
     for mark, encoding in _BOMS:
         if body.startswith(mark):
-            return body.decode(encoding, "replace").lstrip("\ufeff")
+            text = body.decode(encoding, "replace").lstrip("\ufeff")
+            return text if encoding != _EBCDIC else _other_ebcdic(body, text)
     try:
         return _declared_ascii(body, content_type) or body.decode()
     except UnicodeDecodeError:
@@ -56,6 +62,13 @@ def decode(body: bytes, content_type: str | None) -> str:
     slips = text.count("\ufffd")
     beyond = sum(len(run) for run in re.findall(r"[^\x00-\x7f]+", text))
     return text if slips < beyond * _WRONG_PER_RIGHT else body.decode("cp1252", "replace")
+
+
+def _other_ebcdic(body: bytes, text: str) -> str:
+    """Return the text in the EBCDIC variant that its declaration names, which all variants can read."""
+    declared = _XML_ENCODING.match(text[:256].encode("ascii", "replace"))
+    name = declared and _codec(declared.group(1).decode())
+    return (_decode_as(body, name) if name else None) or text
 
 
 def _declared_ascii(body: bytes, content_type: str | None) -> str | None:
@@ -92,5 +105,5 @@ def _decode_as(body: bytes, label: str) -> str | None:
 def plain(markup: str) -> str:
     """Return the text of a piece of HTML, its white space collapsed."""
     if "<" in markup:
-        markup = _CDATA_OR_TAG.sub("", markup)
+        markup = _MARKUP.sub("", markup)
     return " ".join((html.unescape(markup) if "&" in markup else markup).split())

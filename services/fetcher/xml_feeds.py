@@ -87,8 +87,8 @@ def _text(mapping: Mapping[str, Any], name: str) -> str:
 
 def _plain(mapping: Mapping[str, Any], name: str) -> str:
     value = _text(mapping, name)
-    is_html = mapping.get(f"{name}_detail", {}).get("type") in _HTML
-    return plain(value) if is_html else " ".join(value.split())
+    is_text = mapping.get(f"{name}_detail", {}).get("type", "text/plain") == "text/plain"
+    return " ".join(value.split()) if is_text else plain(value)
 
 
 def _author(mapping: Mapping[str, Any]) -> str:
