@@ -24,7 +24,7 @@ from services.fetcher.feed import RawEntry
 
 _TRACKING = re.compile(
     r"utm_\w+|at_(?:medium|campaign|custom\w*|link_\w+|ptr_name)|ns_(?:mchannel|source|campaign|linkname|fee)|mc_[ce]id"
-    r"|pk_(?:campaign|kwd|source|medium|content)|piwik_\w+|mtm_\w+|hsa_\w+|_hs(?:enc|mi)|mkt_tok|[fgdwy]clid|yclid|twclid"
+    r"|pk_(?:campaign|kwd|source|medium|content)|piwik_\w+|mtm_\w+|hsa_\w+|_hs(?:enc|mi)|mkt_tok|(?:fb|g|d|w|y|tw|ms)clid"
     r"|gclsrc|msclkid|igshid|gbraid|wbraid|oly_(?:anon|enc)_id|vero_(?:id|conv)|wickedid|__[sh]\w*|_openstat|xtor|cmpid|smid"
     r"|ftag|ocid|ncid|spm|guccounter|guce_referrer\w*|s_cid|cmp|rss_?id|trk|trkcampaign|feature|ref_src|ref_url",
     re.IGNORECASE,

@@ -89,7 +89,7 @@ def _object(value: Any) -> Mapping[str, Any]:
 
 def _list(mapping: Mapping[str, Any], name: str) -> list[Mapping[str, Any]]:
     value = mapping.get(name)
-    return [_object(item) for item in cast("list[Any]", value) if item] if isinstance(value, list) else []
+    return [item for item in map(_object, cast("list[Any]", value)) if item] if isinstance(value, list) else []
 
 
 def _first(url: str, mapping: Mapping[str, Any], *names: str) -> str | None:

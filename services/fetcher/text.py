@@ -33,7 +33,7 @@ _WIDER = {
     "tis-620": "cp874",
 }
 _NOT_FOR_TEXT = frozenset({"idna", "punycode", "unicode_escape", "raw_unicode_escape", "undefined", "mbcs", "oem"})
-_WRONG_PER_RIGHT = 0.1  # of the characters beyond ASCII: a UTF-8 text with few slips is still UTF-8
+_WRONG_PER_RIGHT = 0.25  # of the characters beyond ASCII: a UTF-8 text with few slips is still UTF-8
 _MARKUP = re.compile(
     r"""<(script|style)\b.{0,20000}?</\1\s*> | <!--(?:.{0,20000}?--!?>|[^>]{0,20000}>)? | <!\[CDATA\[ | \]\]>
     | <[!?][^>]{0,2000}> | </?[a-zA-Z](?:[^>"']|"[^"]{0,5000}"|'[^']{0,5000}')*+> | </?[a-zA-Z][^>]{0,5000}>""",

@@ -13,6 +13,7 @@ from services.fetcher.repair import repair
 from services.fetcher.text import plain
 from shared.urls import resolve
 
+Fields = dict[str, Any]  # read with dict.get: feedparser's own puts the update where the date is missing
 _HTML = frozenset({"text/html", "application/xhtml+xml"})
 _PERIODS = {"hourly": 3600, "daily": 86_400, "weekly": 604_800, "monthly": 2_592_000, "yearly": 31_536_000}
 _DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
@@ -36,7 +37,7 @@ def read_xml(text: str, url: str) -> tuple[ParsedFeed, list[RawEntry]]:
         resolve_relative_uris=False,
         sanitize_html=False,
     )
-    document = cast("Mapping[str, Any]", parsed)
+    document = cast("Fields", parsed)
     version: str = document.get("version") or ""
     kind = "rdf" if version in _RDF else next((kind for kind in _KINDS if version.startswith(kind)), "")
     inherited = _author(document["feed"]) if kind == "atom" else ""
@@ -44,7 +45,7 @@ def read_xml(text: str, url: str) -> tuple[ParsedFeed, list[RawEntry]]:
     return _feed(document["feed"], kind, version, url, text), entries
 
 
-def _feed(feed: Mapping[str, Any], kind: str, version: str, url: str, text: str) -> ParsedFeed:
+def _feed(feed: Fields, kind: str, version: str, url: str, text: str) -> ParsedFeed:
     links = [link for link in feed.get("links", ()) if link.get("href")]
     return ParsedFeed(
         kind=kind,
@@ -60,7 +61,7 @@ def _feed(feed: Mapping[str, Any], kind: str, version: str, url: str, text: str)
     )
 
 
-def _entry(entry: Mapping[str, Any], url: str, inherited: str) -> RawEntry:
+def _entry(entry: Fields, url: str, inherited: str) -> RawEntry:
     content, content_type, base = _content(entry)
     published = next((_text(entry, name) for name in ("published", "updated", "created") if _text(entry, name)), "")
     return RawEntry(
@@ -79,30 +80,30 @@ def _entry(entry: Mapping[str, Any], url: str, inherited: str) -> RawEntry:
     )
 
 
-def _text(mapping: Mapping[str, Any], name: str) -> str:
+def _text(mapping: Fields, name: str) -> str:
     """Return a value where it is text: a stray element with attributes makes feedparser put a dictionary."""
-    value = mapping.get(name)
+    value: Any = dict[str, Any].get(mapping, name)
     return value.strip() if isinstance(value, str) else ""
 
 
-def _plain(mapping: Mapping[str, Any], name: str) -> str:
+def _plain(mapping: Fields, name: str) -> str:
     value = _text(mapping, name)
     is_text = mapping.get(f"{name}_detail", {}).get("type", "text/plain") == "text/plain"
     return " ".join(value.split()) if is_text else plain(value)
 
 
-def _author(mapping: Mapping[str, Any]) -> str:
+def _author(mapping: Fields) -> str:
     names: list[str] = [
         author.get("name") or author.get("email") or "" for author in mapping.get("authors", ()) if author
     ]
     return plain(", ".join(dict.fromkeys(filter(None, names))) or _text(mapping, "author"))
 
 
-def _date(entry: Mapping[str, Any], name: str) -> int | None:
-    return epoch_ms(entry.get(f"{name}_parsed")) or parse_date(_text(entry, name))
+def _date(entry: Fields, name: str) -> int | None:
+    return epoch_ms(dict[str, Any].get(entry, f"{name}_parsed")) or parse_date(_text(entry, name))
 
 
-def _link(entry: Mapping[str, Any], url: str) -> str:
+def _link(entry: Fields, url: str) -> str:
     """Return the entry's link: before FeedBurner, the page for people, else any page, else what it carries."""
     links = entry.get("links", ())
     candidates = [
@@ -115,28 +116,29 @@ def _link(entry: Mapping[str, Any], url: str) -> str:
     return next((absolute for link in candidates if link and (absolute := resolve(link, url))), "")
 
 
-def _content(entry: Mapping[str, Any]) -> tuple[str, str, str]:
+def _content(entry: Fields) -> tuple[str, str, str]:
     """Return the fullest body an entry has, its type and its base: content over summary, HTML over text."""
-    found: list[Mapping[str, Any]] = [part for part in entry.get("content", ()) if part.get("value") and _is_text(part)]
-    if summary := _text(entry, "summary"):
-        found.append({"type": "text/html", **entry.get("summary_detail", {}), "value": summary})
-    first: Mapping[str, Any] = found[0] if found else {}
+    found: list[Fields] = [part for part in entry.get("content", ()) if part.get("value") and _is_text(part)]
+    detail: Fields = entry.get("summary_detail") or {}
+    if (summary := _text(entry, "summary")) and (detail or not found):  # without details it copies the content
+        found.append({"type": "text/html", **detail, "value": summary})
+    first: Fields = found[0] if found else {}
     chosen = next((part for part in found if part.get("type") in _HTML), first)
     kind = "text/html" if chosen.get("type") in _HTML else "text/plain"
     return chosen.get("value", ""), kind, chosen.get("base") or ""
 
 
-def _is_text(part: Mapping[str, Any]) -> bool:
+def _is_text(part: Fields) -> bool:
     return part.get("type", "text/plain") in _HTML or part.get("type", "text/plain").startswith("text/")
 
 
-def _enclosures(entry: Mapping[str, Any], url: str) -> Iterator[Enclosure]:
+def _enclosures(entry: Fields, url: str) -> Iterator[Enclosure]:
     for link in entry.get("links", ()):
         if link.get("rel") == "enclosure" and (address := resolve(link.get("href", ""), url)):
             yield Enclosure(address, link.get("type", "").lower(), _number(link.get("length")))
 
 
-def _media(entry: Mapping[str, Any], url: str) -> Iterator[RawMedia]:
+def _media(entry: Fields, url: str) -> Iterator[RawMedia]:
     """Yield the pictures that an entry names outside its body (Media RSS, iTunes, enclosures)."""
     for item in entry.get("media_content", ()):
         address = resolve(item.get("url", ""), url) if _shows_image(item) else None
@@ -157,22 +159,22 @@ def _shows_image(item: Mapping[str, str]) -> bool:
     return bool(item.get("url")) and (kind == "image" or (not kind and bool(_IMAGE_NAME.search(item["url"]))))
 
 
-def _icon(feed: Mapping[str, Any], url: str) -> str | None:
+def _icon(feed: Fields, url: str) -> str | None:
     candidates = (_text(feed, "icon"), _image(feed), _text(feed, "logo"))
     return next((absolute for icon in candidates if icon and (absolute := resolve(icon, url))), None)
 
 
-def _image(mapping: Mapping[str, Any]) -> str:
+def _image(mapping: Fields) -> str:
     """Return the URL of an `<image>` or `itunes:image`; feedparser puts text there for a stray one."""
     image = mapping.get("image")
-    return _text(cast("Mapping[str, Any]", image), "href") if isinstance(image, Mapping) else ""
+    return _text(cast("Fields", image), "href") if isinstance(image, Mapping) else ""
 
 
 def _rel(links: Iterable[Mapping[str, str]], rel: str, url: str) -> str | None:
     return next((resolve(link["href"], url) for link in links if link.get("rel", "").lower() == rel), None)
 
 
-def _hints(feed: Mapping[str, Any], text: str) -> Hints:
+def _hints(feed: Fields, text: str) -> Hints:
     period = _PERIODS.get(_text(feed, "sy_updateperiod").lower(), 0)
     hours, days = _SKIP_HOURS.search(text), _SKIP_DAYS.search(text)
     return Hints(
