@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import AsyncGenerator, Iterable
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Protocol
 
@@ -18,6 +18,7 @@ from shared.topology import Consumer
 log = structlog.get_logger()
 
 PROGRESS_SECONDS = 10.0  # a third of the consumers' ack_wait
+PUBLISHED_TOGETHER = 128  # messages on their way to the broker at the same time
 
 
 class Envelope(msgspec.Struct, frozen=True):
@@ -29,7 +30,7 @@ class Envelope(msgspec.Struct, frozen=True):
 
 
 class Handler(Protocol):
-    """The story of a service: takes one message, returns the messages to send; never sees the broker."""
+    """The story of a service: takes one message, yields the messages to send; never sees the broker."""
 
     @property
     def consumer(self) -> Consumer:
@@ -41,8 +42,10 @@ class Handler(Protocol):
         """How often a message is tried before it becomes a dead letter."""
         ...
 
-    async def handle(self, message: AnyMessage, envelope: Envelope) -> Iterable[Message]:
-        """Do the work and return what to send.
+    def handle(self, message: AnyMessage, envelope: Envelope) -> AsyncIterator[Sequence[Message]]:
+        """Do the work and yield what to send, a batch at a time: it goes on when the broker has the whole batch.
+
+        So what follows the last `yield` (remembering that it is done) happens only once nothing can be lost.
 
         Raises:
             Reject: Never try this message again; `settle_failed` says what to send.
@@ -50,7 +53,7 @@ class Handler(Protocol):
         """
         ...
 
-    def settle_failed(self, message: AnyMessage, envelope: Envelope, reason: str) -> Iterable[Message]:
+    def settle_failed(self, message: AnyMessage, envelope: Envelope, error: Reject | Retry) -> Sequence[Message]:
         """Return what to send for a message that is given up, so that nobody waits for it for ever."""
         ...
 
@@ -102,39 +105,41 @@ class Actor:
 
     async def _handle(self, delivery: Delivery, message: AnyMessage, envelope: Envelope) -> None:
         try:
-            out = await self._handler.handle(message, envelope)
+            async for batch in self._handler.handle(message, envelope):
+                await self._publish(batch)
         except Reject as error:
             metrics.message_settled(self._name, "rejected")
-            out = self._handler.settle_failed(message, envelope, str(error))
+            await self._publish(self._handler.settle_failed(message, envelope, error))
         except BusUnavailable:
             raise
-        except Exception as error:  # noqa: BLE001 - whatever a message does, it must not stop the actor
-            given_up = await self._failed(delivery, message, envelope, error)
-            if given_up is None:
+        except Retry as error:
+            if not await self._gave_up(delivery, message, envelope, error):
                 return
-            out = given_up
+        except Exception as error:
+            log.exception("handler failed", actor=self._name, tries=envelope.tries)
+            defect = Retry(f"{type(error).__name__}: {error}")
+            if not await self._gave_up(delivery, message, envelope, defect):
+                return
         else:
             metrics.message_settled(self._name, "ok")
-        for reply in out:
-            await self._bus.publish(reply)
         await delivery.ack()
 
-    async def _failed(
-        self, delivery: Delivery, message: AnyMessage, envelope: Envelope, error: Exception
-    ) -> Iterable[Message] | None:
-        """Give the message back, or after the last try bury it and return what to send in its stead."""
-        reason = str(error) if isinstance(error, Retry) else f"{type(error).__name__}: {error}"
-        if not isinstance(error, Retry):
-            log.error("handler failed", actor=self._name, tries=envelope.tries, exc_info=error)
+    async def _publish(self, batch: Sequence[Message]) -> None:
+        for start in range(0, len(batch), PUBLISHED_TOGETHER):
+            together = batch[start : start + PUBLISHED_TOGETHER]
+            await asyncio.gather(*(self._bus.publish(message) for message in together))
+
+    async def _gave_up(self, delivery: Delivery, message: AnyMessage, envelope: Envelope, error: Retry) -> bool:
+        """Give the message back; after the last try bury it, send what settles it in its stead, and say True."""
         if envelope.tries >= self._handler.max_tries:
-            await self._bury(delivery, reason)
-            return self._handler.settle_failed(message, envelope, f"{reason} (given up after {envelope.tries} tries)")
-        after = error.after if isinstance(error, Retry) else None
-        delay = backoff(envelope.tries) if after is None else after
-        log.info("will try again", actor=self._name, reason=reason, tries=envelope.tries, delay=round(delay, 1))
+            await self._bury(delivery, str(error))
+            await self._publish(self._handler.settle_failed(message, envelope, error))
+            return True
+        delay = backoff(envelope.tries) if error.after is None else error.after
+        log.info("will try again", actor=self._name, reason=str(error), tries=envelope.tries, delay=round(delay, 1))
         metrics.message_settled(self._name, "retried")
         await delivery.nak(delay)
-        return None
+        return False
 
     async def _bury(self, delivery: Delivery, reason: str) -> None:
         """Put the message among the dead letters, where people find it with its reason."""

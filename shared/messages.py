@@ -69,7 +69,8 @@ class Article(msgspec.Struct, frozen=True, kw_only=True):
     published: str = ""  # the date as the feed gave it
     published_ms: int | None = None
     found_ms: int = 0  # when the fetcher first saw it
-    images: tuple[WantedImage, ...] = ()  # in the order of the body; a cover that the body has not comes first
+    images: tuple[WantedImage, ...] = ()  # every use: the cover's first, then the body's in their order
+    covers: tuple[str, ...] = ()  # ids of images that may be the cover, best first; the first has the cover's use
     guid: str = ""  # the entry's own id
 
 
@@ -120,6 +121,7 @@ class ImageJob(Message, frozen=True, kw_only=True, tag="image.job"):
     alternates: tuple[str, ...] = ()  # other URLs of the same picture, best first, for when `source` is dead
     request_id: str = ""  # the poll that asked first: for logs
     feed: int = 0
+    again: bool = False  # somebody asks for it anew: try even if it was gone a moment ago
 
     @property
     def subject(self) -> str:

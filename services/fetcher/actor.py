@@ -1,0 +1,247 @@
+"""The fetcher: a feed is due ─▶ ask its server ─▶ read it ─▶ tell what is new ─▶ remember ─▶ schedule the next poll."""
+
+import hashlib
+import os
+import random
+import socket
+import time
+from collections.abc import AsyncIterator, Mapping, Sequence
+from datetime import UTC, datetime
+from urllib.parse import urlsplit
+
+import msgspec
+import structlog
+
+from services.fetcher import announce, parsing
+from services.fetcher import state as states
+from services.fetcher.answer import Answer
+from services.fetcher.feed import ParsedFeed
+from services.fetcher.poll import Polled, PollError, alternate_of, get, poll, request_headers
+from services.fetcher.schedule import next_poll
+from services.fetcher.settings import FetcherSettings
+from shared import metrics
+from shared.actor import Actor, Envelope
+from shared.bus import Bus
+from shared.errors import HalftoneError, Reject, Retry
+from shared.feeds import FeedConfig, decode_config
+from shared.guard import parse_origins
+from shared.messages import AnyMessage, FeedDue, FeedPolled, Message
+from shared.sandbox import Sandbox, confinement_level
+from shared.topology import FEED_CONFIGS, FEED_STATES, FETCHER
+from shared.web import Web
+
+log = structlog.get_logger()
+DEFAULT_CONCURRENCY = 32
+PARSES_PER_CHILD = 500  # then a fresh one: whatever a parser leaks goes with it
+
+
+class Outcome(msgspec.Struct, frozen=True):
+    """What a poll came to."""
+
+    about: FeedPolled
+    after: states.FeedState
+    answer: Answer
+    articles: Sequence[Message] = ()
+    jobs: Sequence[Message] = ()
+
+
+class Fetcher:
+    """Polls one feed per message."""
+
+    consumer = FETCHER
+    max_tries = 5
+
+    def __init__(self, bus: Bus, web: Web, parser: Sandbox[ParsedFeed], settings: FetcherSettings) -> None:
+        self._bus = bus
+        self._web = web
+        self._parser = parser
+        self._settings = settings
+        self._configs = bus.bucket(FEED_CONFIGS)
+        self._states = bus.bucket(FEED_STATES)
+        self._address_md5 = hashlib.md5(_own_address(settings.nats_url).encode(), usedforsecurity=False).hexdigest()
+
+    async def handle(self, message: AnyMessage, envelope: Envelope) -> AsyncIterator[Sequence[Message]]:
+        """Poll the feed; see `Handler.handle`."""
+        assert isinstance(message, FeedDue)  # noqa: S101 - its subject holds nothing else
+        config = await self._config(message.feed)
+        if config is None or (config.paused and not message.request_id):
+            return  # unsubscribed or paused since it was scheduled
+        outcome = await self._poll(config, await self._state(message.feed), self._about(message, envelope))
+        due_ms = _due(config, outcome)
+        yield outcome.articles
+        yield outcome.jobs
+        yield [msgspec.structs.replace(outcome.about, next_ms=due_ms)]
+        await self._remember(message.feed, outcome.after, due_ms)
+
+    def settle_failed(self, message: AnyMessage, envelope: Envelope, error: Reject | Retry) -> Sequence[Message]:
+        """Say that the poll failed; see `Handler.settle_failed`."""
+        if not isinstance(message, FeedDue):
+            return []
+        return [msgspec.structs.replace(self._about(message, envelope), ok=False, error=str(error))]
+
+    async def _poll(self, config: FeedConfig, state: states.FeedState, about: FeedPolled) -> Outcome:
+        """Return what the poll came to, failures too."""
+        try:
+            outcome = await self._ask(config, state, about)
+        except HalftoneError as error:
+            metrics.POLLS.labels("failed").inc()
+            log.info("poll failed", feed=about.feed, reason=str(error))
+            answer = error.answer if isinstance(error, PollError) else Answer()
+            about = msgspec.structs.replace(about, ok=False, error=str(error), http_status=answer.status)
+            return Outcome(about, states.failed(state, str(error), now_ms=_now_ms()), answer)
+        metrics.POLLS.labels("unchanged" if outcome.about.unchanged else "changed").inc()
+        return outcome
+
+    async def _ask(self, config: FeedConfig, state: states.FeedState, about: FeedPolled) -> Outcome:
+        with metrics.stage("poll") as watch:
+            polled = await poll(self._web, self._settings, config, state)
+        about = _with_http(about, polled, watch.ms)
+        if polled.unchanged:
+            after = states.unchanged(state, now_ms=_now_ms(), validators=polled.answer.validators)
+            return Outcome(about, states.watch_redirect(after, polled.moved_to, now_ms=_now_ms()), polled.answer)
+        return await self._read(config, state, about, polled)
+
+    async def _read(self, config: FeedConfig, state: states.FeedState, about: FeedPolled, polled: Polled) -> Outcome:
+        with metrics.stage("parse") as watch:
+            parsed = await self._parse(polled, state.seen)
+            if parsed.kind == "html":
+                polled, parsed = await self._follow(config, state, parsed)
+            news = states.diff(state, parsed)
+        after = states.advance(
+            state,
+            parsed,
+            now_ms=_now_ms(),
+            validators=polled.answer.validators,
+            body_hash=polled.body_hash,
+        )
+        metrics.ARTICLES.labels("found").inc(len(news.new))
+        metrics.ARTICLES.labels("updated").inc(len(news.updated))
+        about = announce.tell(msgspec.structs.replace(about, handle_ms=watch.ms), parsed, news)
+        return Outcome(
+            about,
+            states.watch_redirect(after, polled.moved_to, now_ms=_now_ms()),
+            polled.answer,
+            announce.articles(parsed, news, about),
+            announce.jobs(parsed, news, about),
+        )
+
+    async def _follow(self, config: FeedConfig, state: states.FeedState, page: ParsedFeed) -> tuple[Polled, ParsedFeed]:
+        """Return the feed that a web page names, for an address that is the page's and not the feed's."""
+        url = alternate_of(page.alternates, page.link)
+        polled = await get(self._web, self._settings, url, request_headers(config))
+        return polled, await self._parse(polled, state.seen)
+
+    async def _parse(self, polled: Polled, seen: Mapping[str, str]) -> ParsedFeed:
+        metrics.FEED_BYTES.inc(len(polled.body))
+        return await self._parser.run(polled.body, polled.url, polled.content_type or None, dict(seen))
+
+    def _about(self, due: FeedDue, envelope: Envelope) -> FeedPolled:
+        return FeedPolled(
+            request_id=due.request_id or _request_id(due.feed, envelope),
+            feed=due.feed,
+            asked=bool(due.request_id),
+            ok=True,
+            started_ms=_now_ms(),
+            fetcher=self._settings.instance,
+            address_md5=self._address_md5,
+        )
+
+    async def _config(self, feed: int) -> FeedConfig | None:
+        entry = await self._configs.get(str(feed))
+        return decode_config(entry.value) if entry else None
+
+    async def _state(self, feed: int) -> states.FeedState:
+        entry = await self._states.get(str(feed))
+        return msgspec.json.decode(entry.value, type=states.FeedState) if entry else states.FeedState()
+
+    async def _remember(self, feed: int, after: states.FeedState, due_ms: int | None) -> None:
+        """Save what was seen and have the next poll scheduled: last, so that nothing untold counts as seen."""
+        after = msgspec.structs.replace(after, next_ms=due_ms)
+        await self._states.put(str(feed), msgspec.json.encode(after))
+        if due_ms is not None:
+            await self._bus.schedule(FeedDue(feed=feed), datetime.fromtimestamp(due_ms / 1000, UTC))
+
+
+class Running:
+    """The fetcher at work."""
+
+    def __init__(self, actor: Actor, web: Web, parser: Sandbox[ParsedFeed]) -> None:
+        self._actor = actor
+        self._web = web
+        self._parser = parser
+
+    def not_ready(self) -> str:
+        """See `service.Running`."""
+        return ""
+
+    async def drain(self) -> None:
+        """See `service.Running`."""
+        await self._actor.drain()
+
+    async def abort(self) -> None:
+        """See `service.Running`."""
+        await self._actor.abort()
+        await self._parser.close()
+        await self._web.close()
+
+
+async def start(bus: Bus, settings: FetcherSettings) -> Running:
+    """Start fetching."""
+    web = Web(parse_origins(settings.allow_hosts))
+    parser = Sandbox(
+        parsing.TARGET,
+        ParsedFeed,
+        slots=os.cpu_count() or 1,
+        seconds=settings.parse_seconds,
+        jobs_per_child=PARSES_PER_CHILD,
+    )
+    await parser.warm()
+    log.info("feeds are read in a sandbox", level=confinement_level())
+    actor = Actor(bus, Fetcher(bus, web, parser, settings), tasks=settings.concurrency or DEFAULT_CONCURRENCY)
+    return Running(actor, web, parser)
+
+
+def _with_http(about: FeedPolled, polled: Polled, fetch_ms: int) -> FeedPolled:
+    return msgspec.structs.replace(
+        about,
+        fetch_ms=fetch_ms,
+        http_status=polled.answer.status,
+        content_type=polled.content_type.partition(";")[0].strip(),
+        unchanged=polled.unchanged,
+    )
+
+
+def _due(config: FeedConfig, outcome: Outcome) -> int | None:
+    """Return when the feed is due next; None for one that is polled only when somebody asks."""
+    if not config.subscribed or config.paused:
+        return None
+    return next_poll(
+        _now_ms(),
+        outcome.after.published_ms,
+        outcome.after.hints,
+        outcome.answer,
+        errors=outcome.after.errors,
+        random=random.Random(),  # noqa: S311 - jitter, not a secret
+        interval=config.interval_s,
+    )
+
+
+def _request_id(feed: int, envelope: Envelope) -> str:
+    """Name a poll that nobody asked for: the same name when its tick is delivered again."""
+    tick = f"{feed}:{envelope.sequence}:{envelope.published}"
+    return f"{hashlib.sha256(tick.encode()).hexdigest()[:32]}_{feed}"
+
+
+def _own_address(nats_url: str) -> str:
+    """Return this machine's address as the broker sees it."""
+    target = urlsplit(nats_url.split(",", maxsplit=1)[0])
+    try:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+            probe.connect((target.hostname or "127.0.0.1", target.port or 4222))  # sends nothing
+            return str(probe.getsockname()[0])
+    except OSError:
+        return "127.0.0.1"
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000

@@ -1,0 +1,112 @@
+"""Ask a feed's server whether the feed has changed, and take its answer apart."""
+
+import hashlib
+import time
+from http import HTTPStatus
+
+import msgspec
+
+from services.fetcher.answer import Answer, read_answer
+from services.fetcher.settings import FetcherSettings
+from services.fetcher.state import FeedState, settled_redirect
+from shared.errors import HalftoneError, Reject
+from shared.feeds import FeedConfig
+from shared.web import PERMANENT, Web
+from shared.web import Answer as WebAnswer
+
+ACCEPT = "application/atom+xml, application/rss+xml, application/feed+json, application/xml;q=0.9, */*;q=0.5"
+DAY_MS = 86_400_000
+REDIRECT_HELD_MS = 3 * DAY_MS  # a permanent redirect is believed once it has held so long
+_DELTA = 226  # IM Used (RFC 3229): a feed of only what is new
+
+
+class PollError(HalftoneError):
+    """The feed could not be had; `answer` says what its server wants of us next."""
+
+    def __init__(self, reason: str, answer: Answer) -> None:
+        super().__init__(reason)
+        self.answer = answer
+
+
+class Polled(msgspec.Struct, frozen=True, kw_only=True):
+    """A feed's answer."""
+
+    url: str  # that answered
+    answer: Answer
+    content_type: str
+    body: bytes  # empty where nothing changed
+    body_hash: str
+    unchanged: bool  # 304, or the bytes of last time
+    moved_to: str | None  # where permanent redirects led
+
+
+async def poll(web: Web, settings: FetcherSettings, config: FeedConfig, state: FeedState) -> Polled:
+    """Return the feed's answer.
+
+    Raises:
+        PollError: There was none, or none that is a feed's.
+    """
+    now_ms = time.time_ns() // 1_000_000
+    url = settled_redirect(state, now_ms=now_ms, after_ms=REDIRECT_HELD_MS) or config.url
+    return await get(web, settings, url, _headers(config, state), state.body_hash)
+
+
+async def get(web: Web, settings: FetcherSettings, url: str, headers: dict[str, str], known_hash: str = "") -> Polled:
+    """Return what `url` answers; see `poll`."""
+    try:
+        got = await web.get(url, max_bytes=settings.feed_max_bytes, seconds=settings.feed_seconds, headers=headers)
+    except HalftoneError as error:
+        raise PollError(str(error), Answer()) from error
+    answer = read_answer(got.status, got.headers, now_ms=time.time_ns() // 1_000_000)
+    if got.status not in {HTTPStatus.OK, HTTPStatus.NOT_MODIFIED, _DELTA}:
+        raise PollError(f"{got.url} answered HTTP {_named(got.status)}", answer)
+    body_hash = hashlib.sha256(got.body).hexdigest()[:32]
+    unchanged = got.status == HTTPStatus.NOT_MODIFIED or body_hash == known_hash
+    return Polled(
+        url=got.url,
+        answer=answer,
+        content_type=got.headers.get("content-type", ""),
+        body=b"" if unchanged else got.body,
+        body_hash=body_hash,
+        unchanged=unchanged,
+        moved_to=_moved_to(got),
+    )
+
+
+def request_headers(config: FeedConfig) -> dict[str, str]:
+    """Return the headers that every request for the feed carries."""
+    agent = {"User-Agent": config.user_agent} if config.user_agent else {}
+    return {"Accept": ACCEPT, "A-IM": "feed", **agent, **config.headers}
+
+
+def _headers(config: FeedConfig, state: FeedState) -> dict[str, str]:
+    headers = request_headers(config)
+    if state.validators.etag:
+        headers["If-None-Match"] = state.validators.etag
+    if state.validators.last_modified:
+        headers["If-Modified-Since"] = state.validators.last_modified
+    return headers
+
+
+def _moved_to(got: WebAnswer) -> str | None:
+    """Return where the answer came from, if every redirect on the way was permanent."""
+    return got.url if got.hops and all(hop.status in PERMANENT for hop in got.hops) else None
+
+
+def _named(status: int) -> str:
+    try:
+        return f"{status} {HTTPStatus(status).phrase}"
+    except ValueError:
+        return str(status)
+
+
+def alternate_of(alternates: tuple[str, ...], page: str) -> str:
+    """Return the feed that a page names first.
+
+    Raises:
+        Reject: It names itself.
+    """
+    found = next((url for url in alternates if url != page), None)
+    if found is None:
+        raise Reject(f"{page} is a web page that names only itself as its feed")
+    return found

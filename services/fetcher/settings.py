@@ -1,0 +1,12 @@
+"""The fetcher's settings."""
+
+from shared.settings import Settings
+
+
+class FetcherSettings(Settings, frozen=True, kw_only=True):
+    """Besides what every service is told."""
+
+    allow_hosts: str = ""  # HOST:PORT … that may be polled although they are not public
+    feed_max_bytes: int = 15_000_000  # of a feed's body, inflated
+    feed_seconds: float = 60.0  # for one feed's HTTP exchange, redirects included
+    parse_seconds: float = 20.0  # for reading one feed

@@ -1,0 +1,278 @@
+"""The transcoder: an image is wanted ─▶ known already? ─▶ get its bytes ─▶ render ─▶ have it stored ─▶ tell."""
+
+import asyncio
+import os
+import time
+from collections.abc import AsyncIterator, Sequence
+from datetime import UTC, datetime
+
+import msgspec
+import structlog
+
+from services.transcoder.download import download, is_gone
+from services.transcoder.rendition import Limits, RenderOptions, Rendition
+from services.transcoder.settings import TranscoderSettings
+from shared import metrics
+from shared.actor import Actor, Envelope
+from shared.bus import Bus, NoReply
+from shared.errors import Reject, Retry
+from shared.guard import parse_origins
+from shared.messages import (
+    AnyMessage,
+    Attempt,
+    ImageFailed,
+    ImageJob,
+    ImageMirrored,
+    Message,
+    Upload,
+    Uploaded,
+    UploadRefused,
+    decode,
+)
+from shared.sandbox import Confinement, Sandbox, confinement_level
+from shared.topology import IMAGES, TRANSCODER
+from shared.web import Web
+
+log = structlog.get_logger()
+TASKS_PER_WORKER = 4  # while some images are rendered, others are downloaded and uploaded
+UPLOAD_SECONDS = 60.0  # for an uploader to answer
+UPLOAD_PATIENCE = 60.0  # seconds in which uploaders may come back
+
+
+class Progress(msgspec.Struct):
+    """How far the work on one image has come: what a failure tells besides its reason."""
+
+    total: metrics.Stopwatch = msgspec.field(default_factory=metrics.Stopwatch)
+    attempts: list[Attempt] = []
+    source_bytes: int = 0
+    download_ms: int = 0
+    convert_ms: int = 0
+    failed_accounts: tuple[str, ...] = ()
+
+
+class Unmirrored(Reject):
+    """The image cannot be mirrored."""
+
+    def __init__(self, reason: str, progress: Progress) -> None:
+        super().__init__(reason)
+        self.progress = progress
+
+
+class NotYetMirrored(Retry):
+    """The image could not be mirrored this time."""
+
+    def __init__(self, error: Retry, progress: Progress) -> None:
+        super().__init__(str(error), after=error.after)
+        self.progress = progress
+
+
+class Transcoder:
+    """Mirrors one image per message."""
+
+    consumer = TRANSCODER
+    max_tries = 5
+
+    def __init__(self, bus: Bus, web: Web, renderer: Sandbox[Rendition], settings: TranscoderSettings) -> None:
+        self._bus = bus
+        self._web = web
+        self._renderer = renderer
+        self._settings = settings
+        self._images = bus.bucket(IMAGES)
+        self._options = RenderOptions(
+            quality=settings.quality,
+            max_width=settings.max_width,
+            budget=settings.budget,
+            limits=Limits(source_bytes=settings.source_max_bytes),
+        )
+
+    async def handle(self, message: AnyMessage, envelope: Envelope) -> AsyncIterator[Sequence[Message]]:
+        """Mirror the image; see `Handler.handle`."""
+        assert isinstance(message, ImageJob)  # noqa: S101 - its subject holds nothing else
+        known = await self._known(message, envelope)
+        if known is None:
+            with metrics.stage("image"):
+                known = await self._mirror(message, envelope)
+        yield [known]
+
+    def settle_failed(self, message: AnyMessage, envelope: Envelope, error: Reject | Retry) -> Sequence[Message]:
+        """Say that the image failed; see `Handler.settle_failed`."""
+        if not isinstance(message, ImageJob):
+            return []
+        progress = error.progress if isinstance(error, Unmirrored | NotYetMirrored) else Progress()
+        metrics.IMAGES.labels("failed").inc()
+        return [self._failure(message, envelope, error, progress)]
+
+    async def _known(self, job: ImageJob, envelope: Envelope) -> ImageMirrored | ImageFailed | None:
+        """Return how the image was settled before, if that still holds."""
+        entry = await self._images.get(job.image)
+        before = decode(entry.value) if entry else None
+        if isinstance(before, ImageMirrored):
+            metrics.IMAGES.labels("known").inc()
+            redelivered = before.job == envelope.sequence  # settled by this very job, which was not acked
+            return msgspec.structs.replace(before, job=envelope.sequence, known=not redelivered)
+        if isinstance(before, ImageFailed) and not job.again:
+            gone_for = (_now_ms() - before.settled_ms) / 1000
+            if gone_for < self._settings.gone_seconds:
+                return msgspec.structs.replace(before, job=envelope.sequence)
+        return None
+
+    async def _mirror(self, job: ImageJob, envelope: Envelope) -> ImageMirrored:
+        """Return the image mirrored; what comes of it, and that a URL is gone, is remembered."""
+        progress = Progress()
+        try:
+            mirrored = await self._attempt(job, envelope, progress)
+        except Retry as error:
+            raise NotYetMirrored(error, progress) from error
+        except Reject as error:
+            if is_gone(progress.attempts):
+                await self._remember(self._failure(job, envelope, error, progress))
+            raise Unmirrored(str(error), progress) from error
+        await self._remember(mirrored)
+        metrics.IMAGES.labels("mirrored").inc()
+        return mirrored
+
+    async def _attempt(self, job: ImageJob, envelope: Envelope, progress: Progress) -> ImageMirrored:
+        data = await self._download(job, progress)
+        with metrics.stage("render") as rendering:
+            rendition = await self._render(data, progress)
+        progress.convert_ms = rendering.ms
+        metrics.RENDITION_BYTES.inc(rendition.rendition_bytes)
+        with metrics.stage("upload") as uploading:
+            stored = await self._upload(job, envelope, rendition, progress)
+        return ImageMirrored(
+            image=job.image,
+            source=job.source,
+            url=stored.url,
+            width=rendition.width,
+            height=rendition.height,
+            frames=rendition.frames,
+            source_bytes=rendition.source_bytes,
+            rendition_bytes=rendition.rendition_bytes,
+            content_type=rendition.content_type,
+            quality=rendition.quality,
+            lossless=rendition.lossless,
+            download_ms=progress.download_ms,
+            convert_ms=progress.convert_ms,
+            upload_ms=uploading.ms,
+            total_ms=progress.total.ms,
+            settled_ms=_now_ms(),
+            attempts=tuple(progress.attempts),
+            notes=rendition.notes,
+            transcoder=self._settings.instance,
+            referer=job.referer,
+            account=stored.account,
+            http_code=stored.http_code,
+            created=stored.created,
+            failed_accounts=progress.failed_accounts,
+            job=envelope.sequence,
+        )
+
+    async def _download(self, job: ImageJob, progress: Progress) -> bytes:
+        with metrics.stage("download") as downloading:
+            try:
+                data = await download(
+                    self._web,
+                    job,
+                    progress.attempts,
+                    max_bytes=self._settings.source_max_bytes,
+                    seconds=self._settings.download_seconds,
+                )
+            finally:
+                progress.download_ms = downloading.ms
+        progress.source_bytes = len(data)
+        metrics.SOURCE_BYTES.inc(len(data))
+        return data
+
+    async def _render(self, data: bytes, progress: Progress) -> Rendition:
+        try:
+            return await self._renderer.run(data, self._options)
+        except Reject as error:
+            where = progress.attempts[-1]
+            progress.attempts[-1] = msgspec.structs.replace(where, reason=str(error))
+            raise
+
+    async def _upload(self, job: ImageJob, envelope: Envelope, rendition: Rendition, progress: Progress) -> Uploaded:
+        """Have the rendition stored; an uploader that is away may come back for a while."""
+        day = datetime.fromtimestamp(envelope.published, UTC).strftime("%Y/%m/%d")
+        request = Upload(image=job.image, data=rendition.data, content_type=rendition.content_type, day=day)
+        deadline = time.monotonic() + UPLOAD_PATIENCE
+        while True:
+            try:
+                reply = decode(await self._bus.request(request, timeout=UPLOAD_SECONDS))
+                break
+            except NoReply as error:
+                if time.monotonic() > deadline:
+                    raise Retry(f"no uploader answers: {error}") from error
+                await asyncio.sleep(0.2)
+        if isinstance(reply, Uploaded):
+            progress.failed_accounts = reply.failed_accounts
+            return reply
+        if isinstance(reply, UploadRefused):
+            progress.failed_accounts = reply.failed_accounts
+            raise Reject(reply.reason) if reply.final else Retry(reply.reason, after=reply.retry_after)
+        raise Retry(f"the uploader answered with {type(reply).__name__}")
+
+    async def _remember(self, settled: ImageMirrored | ImageFailed) -> None:
+        await self._images.put(settled.image, msgspec.json.encode(settled))
+
+    def _failure(self, job: ImageJob, envelope: Envelope, error: Reject | Retry, progress: Progress) -> ImageFailed:
+        tries = f" (given up after {envelope.tries} tries)" if isinstance(error, Retry) else ""
+        return ImageFailed(
+            image=job.image,
+            source=job.source,
+            reason=f"{error}{tries}",
+            attempts=tuple(progress.attempts),
+            source_bytes=progress.source_bytes,
+            download_ms=progress.download_ms,
+            convert_ms=progress.convert_ms,
+            total_ms=progress.total.ms,
+            settled_ms=_now_ms(),
+            transcoder=self._settings.instance,
+            referer=job.referer,
+            failed_accounts=progress.failed_accounts,
+            job=envelope.sequence,
+        )
+
+
+class Running:
+    """The transcoder at work."""
+
+    def __init__(self, actor: Actor, web: Web, renderer: Sandbox[Rendition]) -> None:
+        self._actor = actor
+        self._web = web
+        self._renderer = renderer
+
+    def not_ready(self) -> str:
+        """See `service.Running`."""
+        return ""
+
+    async def drain(self) -> None:
+        """See `service.Running`."""
+        await self._actor.drain()
+
+    async def abort(self) -> None:
+        """See `service.Running`."""
+        await self._actor.abort()
+        await self._renderer.close()
+        await self._web.close()
+
+
+async def start(bus: Bus, settings: TranscoderSettings) -> Running:
+    """Start transcoding."""
+    workers = settings.workers or len(os.sched_getaffinity(0))
+    web = Web(parse_origins(settings.allow_hosts))
+    renderer = Sandbox(
+        "services.transcoder.transcode:transcode",
+        Rendition,
+        slots=workers,
+        seconds=settings.render_seconds,
+        limits=Confinement(memory=settings.render_memory, cpu_seconds=round(settings.render_seconds * workers)),
+    )
+    await renderer.warm()
+    log.info("images are rendered in a sandbox", level=confinement_level(), workers=workers)
+    tasks = settings.concurrency or TASKS_PER_WORKER * workers
+    return Running(Actor(bus, Transcoder(bus, web, renderer, settings), tasks=tasks), web, renderer)
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000

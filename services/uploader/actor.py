@@ -1,0 +1,98 @@
+"""The uploader: a rendition comes ─▶ stored already? ─▶ choose an account ─▶ store ─▶ reply with its URL."""
+
+import asyncio
+from contextlib import suppress
+
+import msgspec
+
+from services.uploader.accounts import load_accounts
+from services.uploader.settings import UploaderSettings
+from services.uploader.uploader import Unstorable, Unstored, Uploader
+from shared import metrics
+from shared.bus import Bus, BusUnavailable, Serving
+from shared.errors import Reject, Retry
+from shared.messages import Upload, Uploaded, UploadRefused, decode, encode
+from shared.topology import ACCOUNTS, RENDITIONS, RPC_UPLOAD, UPLOADERS
+
+DEFAULT_CONCURRENCY = 32
+HEALTH_SECONDS = 5.0  # between two looks at whether any account can take an object
+
+
+class Running:
+    """The uploader at work: a member of the group that answers `rpc.upload`."""
+
+    def __init__(self, uploader: Uploader) -> None:
+        self._uploader = uploader
+        self._serving: Serving | None = None
+        self._unready = ""
+        self._watching = asyncio.create_task(self._watch())
+
+    async def serve(self, bus: Bus, slots: int) -> None:
+        """Begin to answer, `slots` requests at a time."""
+        self._serving = await bus.serve(RPC_UPLOAD, UPLOADERS, self.answer, slots=slots)
+
+    async def answer(self, data: bytes) -> bytes:
+        """Store what the request carries and say where, or why not."""
+        try:
+            request = decode(data)
+        except msgspec.DecodeError as error:
+            return encode(UploadRefused(reason=f"not an upload: {error}", final=True))
+        if not isinstance(request, Upload):
+            return encode(UploadRefused(reason=f"not an upload but {type(request).__name__}", final=True))
+        with metrics.stage("store"):
+            return encode(await self._store(request))
+
+    async def _store(self, request: Upload) -> Uploaded | UploadRefused:
+        try:
+            placed = await self._uploader.upload(request.data, request.content_type, request.day)
+        except (Unstored, Unstorable) as error:
+            after = error.after if isinstance(error, Unstored) else None
+            return _refused(error, after, error.failed_accounts)
+        except Reject as error:
+            return _refused(error, None, ())
+        except Retry as error:
+            return _refused(error, error.after, ())
+        except BusUnavailable as error:
+            return UploadRefused(reason=str(error), final=False)
+        return Uploaded(
+            url=placed.url,
+            account=placed.account,
+            http_code=placed.http_code,
+            created=placed.created,
+            failed_accounts=placed.failed_accounts,
+        )
+
+    def not_ready(self) -> str:
+        """See `service.Running`."""
+        return self._unready
+
+    async def drain(self) -> None:
+        """See `service.Running`."""
+        if self._serving is not None:
+            await self._serving.stop()
+
+    async def abort(self) -> None:
+        """See `service.Running`."""
+        self._watching.cancel()
+        await self._uploader.close()
+
+    async def _watch(self) -> None:
+        while True:
+            with suppress(BusUnavailable):  # said by the service itself
+                self._unready = await self._uploader.unready()
+            await asyncio.sleep(HEALTH_SECONDS)
+
+
+async def start(bus: Bus, settings: UploaderSettings) -> Running:
+    """Start uploading."""
+    accounts = load_accounts(settings.accounts, data=settings.data, public_url=settings.public_url)
+    uploader = Uploader(accounts, renditions=bus.bucket(RENDITIONS), healths=bus.bucket(ACCOUNTS))
+    running = Running(uploader)
+    await running.serve(bus, settings.concurrency or DEFAULT_CONCURRENCY)
+    return running
+
+
+def _refused(error: Reject | Retry, after: float | None, failed_accounts: tuple[str, ...]) -> UploadRefused:
+    return UploadRefused(
+        reason=str(error), final=isinstance(error, Reject), retry_after=after, failed_accounts=failed_accounts
+    )
