@@ -8,12 +8,14 @@ import idna
 
 _SPLIT = re.compile(r"(https?)://([^/?#]*)([^?#]*)(\?[^#]*)?(#.*)?", re.IGNORECASE | re.DOTALL)
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]*:", re.IGNORECASE)
-_SLASHES = re.compile(r"(https?):[/\\]*", re.IGNORECASE)
+_SLASHES = re.compile(r"(https?):/*", re.IGNORECASE)
+_BEFORE_QUERY = re.compile(r"[^?#]*")
 _HOST = re.compile(r"[a-z0-9_](?:[a-z0-9_.-]*[a-z0-9_.])?|\[[0-9a-f:.]+\]")
 _AUTHORITY = re.compile(r"(?:(.*)@)?(\[[^\]]*\]|[^:]*)(?::(\d*))?", re.DOTALL)
 _ESCAPE = re.compile(r"%([0-9a-fA-F]{2})")
 _CLEAN = re.compile(
-    r"https?://[a-z0-9.-]+(?::\d+)?(?:/[\w!$&'()*+,;=:@%~./-]*(?:\?[\w!$&'()*+,;=:@%~./?-]*)?)?", re.ASCII
+    r"https?://[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?(?::\d{1,4})?(?:/[\w!$&'()*+,;=:@%~./-]*(?:\?[\w!$&'()*+,;=:@%~./?-]*)?)?",
+    re.ASCII,
 )
 _DEFAULT_PORTS = {"http": "80", "https": "443"}
 _UNRESERVED = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
@@ -93,11 +95,15 @@ def host_of(url: str) -> str:
 
 
 def _absolute(url: str, base: str) -> str:
+    if "\\" in url:
+        address = _BEFORE_QUERY.match(url)
+        end = address.end() if address else 0
+        url = url[:end].replace("\\", "/") + url[end:]
     if _SLASHES.match(url):
         return _SLASHES.sub(lambda match: match.group(1) + "://", url, count=1)
     if _SCHEME.match(url) or not base:
         raise ValueError("another scheme, or nothing to resolve against")
-    return urljoin(base, url.replace("\\", "/") if url.startswith(("\\", "/\\")) else url)
+    return urljoin(base, url)
 
 
 def _rebuild(url: str) -> str | None:
@@ -110,7 +116,7 @@ def _rebuild(url: str) -> str | None:
             scheme.lower(),
             "://",
             _clean_authority(authority),
-            quote(path.replace("\\", "/"), safe=_PATH_SAFE),
+            quote(path, safe=_PATH_SAFE),
             quote(query, safe=_QUERY_SAFE),
             quote(fragment, safe=_FRAGMENT_SAFE),
         )
