@@ -14,9 +14,12 @@ from services.uploader.accounts_file import (
     read_accounts,
     size_in_bytes,
 )
+from services.uploader.stores.github import GitHubStore
 from services.uploader.stores.local import LocalStore
 from services.uploader.stores.s3 import S3Store
 from services.uploader.stores.store import Store
+from services.uploader.stores.turns import Turns
+from shared.bus import KeyValue
 from shared.errors import Misconfigured
 
 log = structlog.get_logger()
@@ -47,9 +50,10 @@ OpenStore = Callable[[AccountSettings], Store]
 class Accounts:
     """The accounts as configured now."""
 
-    def __init__(self, path: Path | None, open_store: OpenStore) -> None:
+    def __init__(self, path: Path | None, open_store: OpenStore, turns: Turns) -> None:
         self._path = path
         self._open_store = open_store
+        self._turns = turns
         self._seen: object = None
         self._accounts: dict[str, Account] = {}
         self._retired: list[Store] = []
@@ -64,6 +68,10 @@ class Accounts:
     def get(self, name: str) -> Account | None:
         """Return the account, None where it is not (or no longer) configured."""
         return self._accounts.get(name)
+
+    def share(self, bucket: KeyValue) -> None:
+        """Take turns at writing with the other replicas, which share the bucket."""
+        self._turns.share(bucket)
 
     def refresh(self) -> None:
         """Read the file again if it changed; a broken one is logged and the accounts stay as they were."""
@@ -111,6 +119,7 @@ def load_accounts(path: Path | None, *, data: Path, public_url: str) -> Accounts
     Raises:
         Misconfigured: The file or a secret that it names is not usable.
     """
+    turns = Turns()
 
     def open_store(settings: AccountSettings) -> Store:
         match settings:
@@ -121,9 +130,9 @@ def load_accounts(path: Path | None, *, data: Path, public_url: str) -> Accounts
             case S3Settings():
                 return S3Store(settings)
             case GitHubSettings():
-                raise Misconfigured("no github yet")
+                return GitHubStore(settings, turns)
 
-    return Accounts(path, open_store)
+    return Accounts(path, open_store, turns)
 
 
 def _fingerprint(path: Path) -> tuple[int, int, int] | None:

@@ -10,7 +10,7 @@ from services.uploader.gate import Gate
 from services.uploader.healths import Healths
 from services.uploader.names import content_hash, object_name
 from services.uploader.renditions import Claim, Rendition, Renditions
-from services.uploader.stores.store import EXISTED, Full, RateLimited, Stored
+from services.uploader.stores.store import EXISTED, Full, RateLimited, Stored, Unverified
 from services.uploader.turns import Turns
 from shared import metrics
 from shared.bus import KeyValue
@@ -61,6 +61,7 @@ class Uploader:
 
     def __init__(self, accounts: Accounts, *, renditions: KeyValue, healths: KeyValue) -> None:
         self.accounts = accounts
+        accounts.share(healths)
         self._healths = Healths(healths)
         self._gate = Gate(accounts, self._healths)
         self._renditions = Renditions(renditions)
@@ -132,6 +133,9 @@ class Uploader:
         except Reject as error:
             metrics.UPLOADS.labels(account.name, "failed").inc()
             return Failure(account.name, str(error), tried=True, final=True)
+        except Unverified:
+            await claim.release()  # it is there, so the next try waits for its URL: elsewhere it would be stored twice
+            raise
         except Retry as error:
             return await self._failed(account, name, error)
 

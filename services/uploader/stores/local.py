@@ -113,7 +113,7 @@ class LocalStore:
             name = path.relative_to(self._root).as_posix()
             if is_object_name(name):
                 stat = path.stat()
-                yield StoredObject(name, stat.st_size, stat.st_mtime, self._url(name))
+                yield StoredObject(name, stat.st_size, stat.st_mtime)
 
 
 async def _in_thread(work: Callable[[], T]) -> T:

@@ -77,8 +77,7 @@ class S3Store:
                 for found in page:
                     name = found["path"].removeprefix(self._prefix)
                     if is_object_name(name):
-                        modified = found["last_modified"].timestamp()
-                        yield StoredObject(name, found["size"], modified, self._url(name))
+                        yield StoredObject(name, found["size"], found["last_modified"].timestamp())
 
     async def check(self) -> None:
         """See `Store`: the bucket answers and knows our key."""

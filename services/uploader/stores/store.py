@@ -25,7 +25,6 @@ class StoredObject(msgspec.Struct, frozen=True):
     name: str
     bytes: int
     modified: float  # epoch seconds; the name's day where the store keeps no time
-    url: str
 
 
 class RateLimited(Retry):
@@ -34,6 +33,10 @@ class RateLimited(Retry):
 
 class Full(Retry):
     """The account has no room left: disk, quota or plan."""
+
+
+class Unverified(Retry):
+    """The object is stored, but its public URL does not answer yet."""
 
 
 class Store(Protocol):
