@@ -1,0 +1,65 @@
+"""Fetching a feed now, and the records of polls."""
+
+from typing import Annotated
+
+import msgspec
+from litestar import Response, get, post
+from litestar.exceptions import NotFoundException
+from litestar.openapi.datastructures import ResponseSpec
+from sqlalchemy import select
+
+from services.api.problems import JSON
+from services.api.services import Api
+from services.api.tables import polls
+from services.api.wire import Record
+
+LONGEST_WAIT = 600.0  # seconds
+
+
+class FetchRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """Which feed to poll now."""
+
+    url: Annotated[str, msgspec.Meta(min_length=1, max_length=8_192, description="The feed's address.")]
+    wait: Annotated[
+        float, msgspec.Meta(ge=0, le=LONGEST_WAIT, description="Seconds to wait for the record; 0: not at all.")
+    ] = 0
+
+
+class Accepted(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """The poll is on its way; its record will be at `record`."""
+
+    request_id: str
+    record: str
+
+
+_RECORD = ResponseSpec(Record, description="The record.", generate_examples=False)
+_ACCEPTED = ResponseSpec(Accepted, description="Not complete yet; the record will be there.", generate_examples=False)
+
+
+@post("/api/fetches", status_code=200, responses={200: _RECORD, 202: _ACCEPTED})
+async def fetch(data: FetchRequest, api: Api) -> Response[bytes] | Response[Accepted]:
+    """Poll a feed now and wait for its record; whoever asks while a poll is open gets that one."""
+    feed = await api.feeds.get_or_add(data.url)
+    request_id = await api.asking.ask(feed)
+    return await _record_or_accepted(api, request_id, data.wait)
+
+
+@get("/api/records/{request_id:str}", responses={200: _RECORD, 202: _ACCEPTED})
+async def read_record(
+    request_id: str, api: Api, wait: Annotated[float, msgspec.Meta(ge=0, le=LONGEST_WAIT)] = 0
+) -> Response[bytes] | Response[Accepted]:
+    """Return the record of a poll, waiting for it up to `wait` seconds."""
+    async with api.database.read() as connection:
+        known = (await connection.execute(select(polls.c.feed).where(polls.c.request_id == request_id))).first()
+    if not known:
+        raise NotFoundException("no poll has this requestId: POST /api/fetches gives one, a feed's records list them")
+    return await _record_or_accepted(api, request_id, wait)
+
+
+async def _record_or_accepted(api: Api, request_id: str, wait: float) -> Response[bytes] | Response[Accepted]:
+    record = await api.waiters.record(request_id, wait)
+    if record is not None:
+        return Response(record, media_type=JSON, headers={"Cache-Control": "no-store"})
+    location = f"/api/records/{request_id}"
+    headers = {"Location": location, "Retry-After": "1"}
+    return Response(Accepted(request_id=request_id, record=location), status_code=202, headers=headers)

@@ -1,0 +1,21 @@
+"""What the routes work with."""
+
+import msgspec
+
+from services.api.asking import Asking
+from services.api.database import Database
+from services.api.feeds import Feeds
+from services.api.settings import ApiSettings
+from services.api.waiters import Waiters
+from shared.bus import Bus
+
+
+class Api(msgspec.Struct, frozen=True, kw_only=True):
+    """The parts of the api, put together in `app`."""
+
+    settings: ApiSettings
+    database: Database
+    bus: Bus
+    feeds: Feeds
+    asking: Asking
+    waiters: Waiters

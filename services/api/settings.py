@@ -1,0 +1,23 @@
+"""The api's settings."""
+
+from pathlib import Path
+
+from shared.settings import Settings
+
+
+class ApiSettings(Settings, frozen=True, kw_only=True):
+    """What the api is told beyond what every service is."""
+
+    data: Path = Path("data")  # the data directory: SQLite's file, and the objects of local storage accounts
+    database_url: str = ""  # SQLAlchemy's, e.g. postgresql+asyncpg://user:password@host/name; empty: SQLite in `data`
+    http_host: str = "127.0.0.1"
+    http_port: int = 8080
+    public_url: str = ""  # where readers reach the api; empty: http://<http_host>:<http_port>
+    locale: str = "en"  # of the texts in records: English, or Chinese where it starts with "zh"
+    time_zone: str = "UTC"  # of the dates in records, by IANA's name
+    record_deadline: float = 600.0  # seconds after its poll until a record is completed with what is there
+
+    @property
+    def url(self) -> str:
+        """Where readers reach the api, without a slash at the end."""
+        return (self.public_url or f"http://{self.http_host}:{self.http_port}").rstrip("/")

@@ -1,0 +1,78 @@
+"""The HTTP application, and the server that runs it in this process's loop."""
+
+import asyncio
+import errno
+import socket
+from contextlib import suppress
+
+from granian.constants import Interfaces
+from granian.server.embed import Server
+from litestar import Litestar
+from litestar.di import Provide
+from litestar.openapi.config import OpenAPIConfig
+
+from services.api.objects import serve_object
+from services.api.problems import HANDLERS
+from services.api.routes_records import fetch, read_record
+from services.api.services import Api
+from shared.errors import Misconfigured
+
+LARGEST_BODY = 4 * 1024 * 1024  # bytes of a request: an OPML of thousands of feeds
+HANDLERS_OF_ROUTES = [serve_object, fetch, read_record]
+
+
+def application(api: Api) -> Litestar:
+    """Return the ASGI application."""
+    return Litestar(
+        HANDLERS_OF_ROUTES,
+        dependencies={"api": Provide(lambda: api, sync_to_thread=False)},
+        signature_types=[Api],
+        exception_handlers=HANDLERS,
+        openapi_config=OpenAPIConfig(title="Halftone", version="0.1.0"),
+        request_max_body_size=LARGEST_BODY,
+        logging_config=None,
+    )
+
+
+class WebServer:
+    """Granian, embedded."""
+
+    def __init__(self, app: Litestar, host: str, port: int) -> None:
+        """Claim the port.
+
+        Raises:
+            Misconfigured: It is taken, or the address is not this machine's.
+        """
+        self.port = _free_port(host, port)
+        self._server = Server(
+            app, address=host, port=self.port, interface=Interfaces.ASGINL, log_enabled=False, websockets=False
+        )
+        self._server.workers_kill_timeout = 2
+        self._task = asyncio.create_task(self._server.serve())
+
+    @property
+    def running(self) -> bool:
+        """Whether it still serves."""
+        return not self._task.done()
+
+    async def close(self) -> None:
+        """Serve nobody any longer."""
+        self._server.stop()
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._task, 5)
+
+
+def _free_port(host: str, port: int) -> int:
+    """Return the port, any free one for 0, having seen that it can be had."""
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, kind, protocol) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+            return int(probe.getsockname()[1])
+    except OSError as error:
+        taken = error.errno == errno.EADDRINUSE
+        reason = "another program listens there" if taken else str(error.strerror or error)
+        raise Misconfigured(
+            f"cannot listen on {host}:{port}: {reason}; set HALFTONE_HTTP_HOST and HALFTONE_HTTP_PORT"
+        ) from error
