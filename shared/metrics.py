@@ -44,6 +44,14 @@ UPLOADS = Counter(
     "Uploads, by account and result: created, existed, failed.",
     ["account", "result"],
 )
+ACCOUNTS_ABLE = Gauge("halftone_accounts_able", "Storage accounts that can take an object now.")
+ACCOUNT_BREAKER = Gauge(
+    "halftone_account_breaker_open", "1 where the account's breaker is open or half-open.", ["account"]
+)
+ACCOUNT_BYTES = Gauge("halftone_account_bytes", "Bytes stored in the account.", ["account"])
+ACCOUNT_RATE = Gauge(
+    "halftone_account_writes_left", "Writes that the account's rate leaves for now; none: no limit.", ["account"]
+)
 
 RECORDS = Counter("halftone_records_total", "Records completed, by result: ok, failed.", ["result"])
 
