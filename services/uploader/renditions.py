@@ -108,6 +108,12 @@ class Renditions:
                 await asyncio.sleep(LOOK_SECONDS)
         return claim
 
+    async def stored(self, content: str) -> Rendition | None:
+        """Return where the content is stored, None where that is not known."""
+        entry = await self._bucket.get(content)
+        rendition = _decode(entry.value) if entry else None
+        return rendition if rendition and rendition.state == "stored" else None
+
     @asynccontextmanager
     async def removing(self, content: str, account: str, name: str, *, unused_since: float) -> AsyncGenerator[bool]:
         """Tell whether the object may be removed in the block; afterwards its content is forgotten.
@@ -120,7 +126,8 @@ class Renditions:
             yield True  # a second copy, to which no URL that we gave out leads
             return
         recent = rendition is not None and rendition.used > unused_since
-        claim = None if recent else await self._take(content, self._ours(name), entry)
+        ours = msgspec.structs.replace(self._ours(name), account=account)
+        claim = None if recent else await self._take(content, ours, entry)
         if claim is None:
             yield False
             return

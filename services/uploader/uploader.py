@@ -6,6 +6,7 @@ import msgspec
 import structlog
 
 from services.uploader.accounts import Account, Accounts
+from services.uploader.accounts_table import accounts_table, show
 from services.uploader.gate import Gate
 from services.uploader.healths import Healths
 from services.uploader.names import content_hash, object_name
@@ -62,9 +63,9 @@ class Uploader:
     def __init__(self, accounts: Accounts, *, renditions: KeyValue, healths: KeyValue) -> None:
         self.accounts = accounts
         accounts.share(healths)
-        self._healths = Healths(healths)
-        self._gate = Gate(accounts, self._healths)
-        self._renditions = Renditions(renditions)
+        self.healths = Healths(healths)
+        self._gate = Gate(accounts, self.healths)
+        self.renditions = Renditions(renditions)
         self._turns = Turns()
 
     async def upload(self, data: bytes, content_type: str, day: str) -> Placement:
@@ -83,7 +84,7 @@ class Uploader:
         content = content_hash(data)
         name = object_name(content, content_type, day)
         async with self._turns.take(content):
-            claim = await self._renditions.claim(content, name)
+            claim = await self.renditions.claim(content, name)
             if isinstance(claim, Rendition):
                 metrics.UPLOADS.labels(claim.account, "existed").inc()
                 return Placement(claim.url, claim.account, created=False, http_code=EXISTED)
@@ -91,15 +92,17 @@ class Uploader:
                 return await self._left_behind(claim) or await self._store(claim, content, data, content_type)
 
     async def unready(self) -> str:
-        """Return why no account can take anything now, "" where one can."""
+        """Return why no account can take anything now, "" where one can; shows the accounts as metrics."""
         self.accounts.refresh()
-        obstacles = [f"{account.name}: {await self._gate.obstacle(account, 0)}" for account in self.accounts]
-        able = any(obstacle.endswith(": ") for obstacle in obstacles)
-        return "" if able else f"no storage account can take an object: {'; '.join(obstacles)}"
+        rows = await accounts_table(self.accounts, self.healths)
+        show(rows)
+        able = any(not row.obstacle for row in rows)
+        reasons = "; ".join(f"{row.name}: {row.obstacle}" for row in rows)
+        return "" if able else f"no storage account can take an object: {reasons}"
 
     async def close(self) -> None:
         """Write down what is known and let go of the stores."""
-        await self._healths.close()
+        await self.healths.close()
         await self.accounts.close()
 
     async def _left_behind(self, claim: Claim) -> Placement | None:

@@ -13,6 +13,7 @@ import structlog
 from services.uploader.accounts_file import GitHubSettings, size_in_bytes
 from services.uploader.names import hash_in, is_object_name
 from services.uploader.stores.github_api import GitHubApi
+from services.uploader.stores.github_budget import requests_left, wait, writes_left
 from services.uploader.stores.github_repository import Committed, Missing, Repository
 from services.uploader.stores.store import CREATED, EXISTED, Stored, StoredObject, Unverified
 from services.uploader.stores.turns import Turn, Turns
@@ -47,11 +48,6 @@ class GitHubStore:
         self._repositories: dict[int, Repository] = {}
         self._waiting: dict[str, Waiting] = {}
         self._writer: asyncio.Task[None] | None = None
-
-    @property
-    def api(self) -> GitHubApi:
-        """The account's access, for who wants to know the rate that is left."""
-        return self._api
 
     async def put(self, name: str, data: bytes, content_type: str) -> Stored:
         """See `Store`; returns after the branch has moved and, where configured, the public URL answers."""
@@ -108,6 +104,13 @@ class GitHubStore:
         """See `Store`: GitHub answers and takes the token; a repository that is not there yet will be made."""
         ledger = await self._turns.ledger(self._settings.name)
         await self._repository(ledger.repository or 1).size()
+
+    async def rate_left(self) -> int | None:
+        """See `Store`: by GitHub's limits on writes and by what it last said."""
+        budget, now = (await self._turns.ledger(self._settings.name)).budget, time.time()
+        if wait(budget, self._api.limits, now, write=True) > self._api.limits.seconds_between_writes:
+            return 0
+        return min(writes_left(budget, self._api.limits, now), requests_left(budget, self._api.limits, now))
 
     async def close(self) -> None:
         """See `Store`."""

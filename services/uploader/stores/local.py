@@ -64,6 +64,10 @@ class LocalStore:
         """See `Store`: the directory can be written and its disk has room to spare."""
         await _in_thread(self._check)
 
+    async def rate_left(self) -> int | None:
+        """See `Store`: no limit that we know."""
+        return None
+
     async def close(self) -> None:
         """See `Store`."""
 

@@ -84,6 +84,10 @@ class S3Store:
         with self._translated("list"):
             await obstore.list_with_delimiter_async(self._bucket, self._prefix + _NOBODYS_DAY)
 
+    async def rate_left(self) -> int | None:
+        """See `Store`: no limit that we know."""
+        return None
+
     async def close(self) -> None:
         """See `Store`."""
 

@@ -74,6 +74,10 @@ class Store(Protocol):
         """Return when the account could take an object now; `Retry` says why it could not."""
         ...
 
+    async def rate_left(self) -> int | None:
+        """Return how many writes the account's rate leaves for now, None where there is no such limit."""
+        ...
+
     async def close(self) -> None:
         """Let go of connections."""
         ...
