@@ -1,6 +1,7 @@
 """Run one service: connect, serve its ops port, work until SIGTERM or SIGINT, drain."""
 
 import asyncio
+import os
 import signal
 import sys
 from collections.abc import Awaitable, Callable
@@ -38,7 +39,7 @@ class Running(Protocol):
 
 
 def run(name: str, kind: type[S], start: Callable[[Bus, S], Awaitable[Running]]) -> None:
-    """Run the service in this process until it is told to stop; exits 0 when drained, 1 with a line otherwise.
+    """Run the service in this process until it is told to stop; exits 0 when drained, 78 (EX_CONFIG) with a line.
 
     Args:
         name: The service's name, which is also its user on the broker.
@@ -50,7 +51,8 @@ def run(name: str, kind: type[S], start: Callable[[Bus, S], Awaitable[Running]])
         logs.configure(name, settings.instance, level=settings.log_level, form=settings.log_format)
         uvloop.run(_run(name, settings, start))
     except HalftoneError as error:
-        sys.exit(f"halftone {name}: {error}")
+        print(f"halftone {name}: {error}", file=sys.stderr)  # noqa: T201 - the last line, for people
+        sys.exit(os.EX_CONFIG)
 
 
 async def _run(name: str, settings: S, start: Callable[[Bus, S], Awaitable[Running]]) -> None:

@@ -35,7 +35,7 @@ S = TypeVar("S", bound=Settings)
 def load(kind: type[S], environment: Mapping[str, str] | None = None) -> S:
     """Return the settings that the environment gives, defaults for the rest.
 
-    `HALFTONE_X_FILE` names a file that holds X: how secrets are mounted into containers.
+    An empty value counts as none given. `HALFTONE_X_FILE` names a file that holds X: how secrets are mounted into containers.
 
     Raises:
         Misconfigured: A value does not fit its field, or a file cannot be read.
@@ -44,12 +44,16 @@ def load(kind: type[S], environment: Mapping[str, str] | None = None) -> S:
     values = {
         field.name: value
         for field in msgspec.structs.fields(kind)
-        if (value := _value(PREFIX + field.name.upper(), environment)) is not None
+        if (value := _value(PREFIX + field.name.upper(), environment))
     }
     try:
-        return msgspec.convert(values, kind, strict=False)
+        return msgspec.convert(values, kind, strict=False, dec_hook=_path)
     except msgspec.ValidationError as error:
         raise Misconfigured(_explain(str(error), values)) from error
+
+
+def _path(kind: type, value: object) -> object:
+    return Path(str(value)) if kind is Path else value
 
 
 def _value(name: str, environment: Mapping[str, str]) -> str | None:

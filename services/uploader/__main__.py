@@ -4,5 +4,11 @@ from services.uploader.actor import start
 from services.uploader.settings import UploaderSettings
 from shared.service import run
 
-if __name__ == "__main__":
+
+def main() -> None:
+    """Run it until it is told to stop."""
     run("uploader", UploaderSettings, start)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,162 @@
+"""The command line: `halftone up`, `fetch`, `demo`, one service alone, and the tools of whoever runs it."""
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Coroutine
+from importlib import import_module
+from pathlib import Path
+from typing import Annotated, Any
+
+from cyclopts import App, Parameter
+
+from shared import logs
+from shared.errors import HalftoneError, Misconfigured
+
+app = App(name="halftone", help="Feeds in, articles out whose images always load.", version_flags=["--version"])
+
+Data = Annotated[Path, Parameter(help="Data directory.", env_var="HALFTONE_DATA")]
+AllowHost = Annotated[
+    tuple[str, ...],
+    Parameter(
+        name="--allow-host", help="HOST:PORT that may be fetched from although it is not public; may be repeated."
+    ),
+]
+
+DEFAULT_DATA = Path("data")
+
+
+def main() -> None:
+    """Run the command that the arguments name; every failure ends in one line and exit code 1."""
+    try:
+        logs.configure("standalone", "halftone", level="error", form="text")
+        app()
+    except HalftoneError as error:
+        sys.exit(f"halftone: {error}")
+
+
+@app.command
+def up(*, data: Data = DEFAULT_DATA, host: str = "127.0.0.1", port: int = 8080, allow_host: AllowHost = ()) -> None:
+    """Run the whole system on this machine until Ctrl-C.
+
+    Args:
+        host: Address to listen on; another than loopback needs an API token.
+        port: Port to listen on.
+    """
+    from services.standalone.forever import run_for_ever
+    from services.standalone.system import Options
+
+    options = Options(data=data, host=host, port=port, public_port=port, allow_hosts=_origins(allow_host))
+    _run(run_for_ever(options), stopped=0)
+
+
+@app.command
+def fetch(url: str, *, data: Data = DEFAULT_DATA, allow_host: AllowHost = ()) -> None:
+    """Poll a feed once: the record as JSON on stdout, the images' progress on stderr.
+
+    Args:
+        url: The feed, or a page that names one.
+    """
+    from services.standalone.broker import free_port
+    from services.standalone.once import fetch as fetch_once
+    from services.standalone.system import Options
+
+    options = Options(data=data, port=free_port(), allow_hosts=_origins(allow_host), quiet=True)
+    record = _run(fetch_once(url, options))
+    sys.stdout.buffer.write(record + b"\n")
+
+
+@app.command
+def demo(*, data: Data = Path("data/demo"), port: int = 8080, once: bool = False) -> None:
+    """Mirror a small sample site that comes with Halftone, and leave it up to look at.
+
+    Args:
+        port: Port of the page.
+        once: End when the record is complete.
+    """
+    from services.standalone.demo import run_demo
+
+    _run(run_demo(data, port, once=once), stopped=0)
+
+
+def _service(name: str) -> None:
+    main_module = import_module(f"services.{name}.__main__")
+    main_module.main()
+
+
+@app.command
+def fetcher() -> None:
+    """Run the fetcher alone, configured by the environment."""
+    _service("fetcher")
+
+
+@app.command
+def transcoder() -> None:
+    """Run the transcoder alone, configured by the environment."""
+    _service("transcoder")
+
+
+@app.command
+def uploader() -> None:
+    """Run the uploader alone, configured by the environment."""
+    _service("uploader")
+
+
+@app.command
+def api() -> None:
+    """Run the api alone, configured by the environment."""
+    _service("api")
+
+
+@app.command
+def transcode(
+    source: Path, destination: Path, *, quality: int = 75, max_width: int | None = None, budget: int = 20_000_000
+) -> None:
+    """Turn one image file into a WebP and print its figures.
+
+    Args:
+        source: The image.
+        destination: The WebP to write.
+        quality: libwebp's lossy quality, 1 to 100.
+        max_width: Widest rendition in pixels.
+        budget: Most bytes of the rendition.
+    """
+    from services.standalone.transcode_file import transcode_file
+    from services.transcoder import RenderOptions
+
+    transcode_file(source, destination, RenderOptions(quality=quality, max_width=max_width, budget=budget))
+
+
+def _origins(allowed: tuple[str, ...]) -> str:
+    from shared.guard import parse_origins
+
+    text = " ".join([*allowed, os.environ.get("HALFTONE_ALLOW_HOSTS", "")])
+    try:
+        parse_origins(text)
+    except ValueError as error:
+        raise Misconfigured(f"--allow-host: {error}") from error
+    return text
+
+
+def _run(work: Coroutine[Any, Any, Any], *, stopped: int = 130) -> Any:
+    """Return what `work` comes to; SIGINT and SIGTERM cancel it, and then `stopped` is the exit code."""
+
+    async def until_stopped() -> Any:
+        task = asyncio.ensure_future(work)
+        signals = (signal.SIGINT, signal.SIGTERM)
+        loop = asyncio.get_running_loop()
+
+        def stop() -> None:
+            task.cancel()
+            for number in signals:  # the way out is under way: a second Ctrl-C must not cut it short
+                loop.add_signal_handler(number, lambda: None)
+
+        for number in signals:
+            loop.add_signal_handler(number, stop)
+        return await task
+
+    try:
+        return asyncio.run(until_stopped())
+    except asyncio.CancelledError:
+        sys.exit(stopped)

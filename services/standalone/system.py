@@ -1,0 +1,144 @@
+"""The whole system on one machine: broker, streams and the four services, each a process, on one data directory."""
+
+import asyncio
+import fcntl
+import os
+import sys
+from collections.abc import AsyncGenerator, Generator, Mapping
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+
+import httpx
+import msgspec
+
+from services.standalone import broker as embedded
+from services.standalone.supervisor import Supervisor
+from shared.errors import Misconfigured
+from shared.nats import NatsBus, provision
+
+SERVICES = ("uploader", "transcoder", "fetcher", "api")
+START_SECONDS = 60.0
+DRAIN_SECONDS = 2.0  # the supervisor waits three
+
+
+class Options(msgspec.Struct, frozen=True, kw_only=True):
+    """How to run the system."""
+
+    data: Path
+    host: str = "127.0.0.1"  # where the api listens
+    port: int = 8080
+    public_port: int = 8080  # the port in the URLs of what local accounts store
+    allow_hosts: str = ""  # HOST:PORT … that may be fetched from although they are not public
+    quiet: bool = False  # the services' logs go to files only
+
+
+class System(msgspec.Struct, frozen=True):
+    """The running system."""
+
+    url: str  # of the api
+    bus: NatsBus
+    ops: dict[str, str]  # service → where it is watched
+    supervisor: Supervisor
+
+
+@asynccontextmanager
+async def running(options: Options) -> AsyncGenerator[System]:
+    """Run the system while the block runs.
+
+    Raises:
+        Misconfigured: The data directory or a port cannot be used, or a service does not start.
+    """
+    logs = _data_folder(options.data)
+    with _locked(options.data):
+        broker = embedded.prepare(options.data)
+        supervisor = Supervisor()
+        bus = NatsBus("standalone")
+        try:
+            supervisor.add("broker", broker.command, {}, logs / "broker.log")
+            await bus.connect(broker.url, user=embedded.USER, password=broker.password, patience=START_SECONDS)
+            await provision(bus)
+            ops = _start_services(options, broker, supervisor, logs)
+            system = System(f"http://{options.host}:{options.port}", bus, ops, supervisor)
+            await _ready(system)
+            yield system
+        finally:
+            await bus.close()
+            await supervisor.stop()
+
+
+def _data_folder(data: Path) -> Path:
+    logs = data / "logs"
+    try:
+        logs.mkdir(parents=True, exist_ok=True)
+        (data / ".lock").touch()
+    except OSError as error:
+        raise Misconfigured(f"cannot write the data directory {data}: {error.strerror}") from error
+    return logs
+
+
+@contextmanager
+def _locked(data: Path) -> Generator[None]:
+    """Hold the data directory: two brokers on one would destroy each other's streams."""
+    with (data / ".lock").open("w", encoding="ascii") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise Misconfigured(
+                f"the data directory {data} is in use by another halftone: stop that one, or use --data"
+            ) from error
+        yield
+
+
+def _start_services(options: Options, broker: embedded.Broker, supervisor: Supervisor, logs: Path) -> dict[str, str]:
+    ops: dict[str, str] = {}
+    for name in SERVICES:
+        port = embedded.free_port()
+        environment = _environment(options, broker, name, port)
+        command = [sys.executable, "-m", f"services.{name}"]
+        supervisor.add(name, command, environment, logs / f"{name}.log" if options.quiet else None)
+        ops[name] = f"http://127.0.0.1:{port}"
+    return ops
+
+
+def _environment(options: Options, broker: embedded.Broker, name: str, ops_port: int) -> Mapping[str, str]:
+    return {
+        "HALFTONE_NATS_URL": broker.url,
+        "HALFTONE_NATS_USER": embedded.USER,
+        "HALFTONE_NATS_PASSWORD": broker.password,
+        "HALFTONE_INSTANCE": f"{name}-1",
+        "HALFTONE_OPS_HOST": "127.0.0.1",
+        "HALFTONE_OPS_PORT": str(ops_port),
+        "HALFTONE_DRAIN_SECONDS": str(DRAIN_SECONDS),
+        "HALFTONE_LOG_FORMAT": os.environ.get("HALFTONE_LOG_FORMAT", "text" if sys.stderr.isatty() else "json"),
+        "HALFTONE_DATA": str(options.data),
+        "HALFTONE_ALLOW_HOSTS": options.allow_hosts,
+        "HALFTONE_HTTP_HOST": options.host,
+        "HALFTONE_HTTP_PORT": str(options.port),
+        "HALFTONE_PUBLIC_URL": os.environ.get("HALFTONE_PUBLIC_URL", f"http://{options.host}:{options.public_port}"),
+    }
+
+
+async def _ready(system: System) -> None:
+    """Wait until every service says that it can work.
+
+    Raises:
+        Misconfigured: One of them does not.
+    """
+    name = ""
+    async with httpx.AsyncClient(trust_env=False) as client:
+        try:
+            async with asyncio.timeout(START_SECONDS):
+                for name, url in system.ops.items():  # noqa: B007 - told if it is the one that fails
+                    while not await _is_ready(client, url):
+                        if system.supervisor.refusal:
+                            raise Misconfigured(system.supervisor.refusal)
+                        await asyncio.sleep(0.05)
+        except TimeoutError:
+            raise Misconfigured(f"{name} does not become ready") from None
+
+
+async def _is_ready(client: httpx.AsyncClient, url: str) -> bool:
+    try:
+        return (await client.get(f"{url}/readyz")).is_success
+    except httpx.TransportError:
+        return False
