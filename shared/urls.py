@@ -5,6 +5,7 @@ import re
 from urllib.parse import quote, urljoin
 
 import idna
+import idna.uts46data  # pyright: ignore[reportUnusedImport] - else loaded late, in a sandbox that can open no file
 
 _SPLIT = re.compile(r"(https?)://([^/?#]*)([^?#]*)(\?[^#]*)?(#.*)?", re.IGNORECASE | re.DOTALL)
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]*:", re.IGNORECASE)

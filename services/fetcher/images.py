@@ -13,7 +13,7 @@ from shared.urls import resolve
 
 ORIGINALS = frozenset({"data-orig-file", "data-canonical-src", "data-full-url", "data-full-src"})
 _MAX_ALTERNATES = 6
-_LOOKS_LIKE_URL = re.compile(r"\s*(?:https?:)?/?/?[^\s{}<>\"]*[./][^\s{}<>\"]*(?: [^\s{}<>\"]+)*\s*", re.IGNORECASE)
+_LOOKS_LIKE_URL = re.compile(r"(?=[^./]*[./])[^\n{}<>\"]+")
 _SIZE_SUFFIX = re.compile(r"(?:[-_]\d{2,4}x\d{2,4}|[-_]scaled|@\dx)(?=\.\w+$)")
 _YOUTUBE = re.compile(r"https?://(?:i\d?\.ytimg\.com|img\.youtube\.com)/(?:vi|vi_webp)/([\w-]{11})/", re.IGNORECASE)
 _YOUTUBE_SIZES = ("maxresdefault", "sddefault", "hqdefault", "mqdefault")  # 1280, 640, 480 and 320 pixels wide
@@ -78,7 +78,7 @@ def _has_lazy_srcset(attributes: Mapping[str, str]) -> bool:
 
 
 def _means_image(value: str) -> bool:
-    return bool(value) and not is_placeholder(value) and bool(_LOOKS_LIKE_URL.fullmatch(value))
+    return bool(value) and not is_placeholder(value) and bool(_LOOKS_LIKE_URL.fullmatch(value.strip()))
 
 
 def same_picture(url: str) -> str:

@@ -48,7 +48,7 @@ _AD_HOST = re.compile(
 _SMALL = re.compile(
     r"gravatar\.com/avatar|/images/core/emoji/|twemoji|/emoji/|/emojis?[-_/]|/smil(?:ies|eys)/|/avatars?[-_/.]|[-_/]avatar\."
     r"|//(?:www\.)?google\.com/s2/favicons|/favicon\.|[-_/](?:spacer|blank|transparent|pixel|1x1|clear)\.(?:gif|png)"
-    r"|//badge\.|//img\.shields\.io/|/badge\.svg|//(?:www\.)?assoc-amazon\.|addtoany|sharethis|/share[-_](?:icon|button)",
+    r"|//badge\.|//img\.shields\.io/|\bbadge\.(?:svg|png)|//(?:www\.)?assoc-amazon\.|addtoany|sharethis|/share[-_](?:icon|button)",
     re.IGNORECASE,
 )
 _SMALL_CLASS = re.compile(
@@ -58,7 +58,7 @@ _HIDDEN = re.compile(
     r"display\s*:\s*none|visibility\s*:\s*hidden|(?:^|;)\s*(?:width|height)\s*:\s*[01](?:px)?\s*(?:;|$)", re.IGNORECASE
 )
 _PLACEHOLDER = re.compile(
-    r"[-_/.](?:blank|spacer|placeholder|transparent|pixel|1x1|1px|clear|grey|gray|lazy(?:load)?|loading|loader|dot|empty|preload|trans)"
+    r"(?:^|[-_/.])(?:blank|spacer|placeholder|transparent|pixel|1x1|1px|clear|grey|gray|lazy(?:load)?|loading|loader|dot|empty|preload|trans)"
     r"[^/]*\.(?:gif|png|svg|jpe?g|webp)(?:$|[?#])|//(?:via\.)?placehold(?:er)?\.",
     re.IGNORECASE,
 )

@@ -2,6 +2,7 @@
 
 import io
 import re
+import xml.sax.expatreader
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, cast
 
@@ -14,6 +15,8 @@ from services.fetcher.text import plain
 from shared.urls import resolve
 
 Fields = dict[str, Any]  # read with dict.get: feedparser's own puts the update where the date is missing
+# Instead of looking for another parser before each feed: the sandbox that this runs in can open no file.
+feedparser.api.PREFERRED_XML_PARSERS = [xml.sax.expatreader.__name__]  # pyright: ignore[reportUnknownMemberType]
 _HTML = frozenset({"text/html", "application/xhtml+xml"})
 _PERIODS = {"hourly": 3600, "daily": 86_400, "weekly": 604_800, "monthly": 2_592_000, "yearly": 31_536_000}
 _DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
