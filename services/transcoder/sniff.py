@@ -1,5 +1,6 @@
 """Tell an image's format by its first bytes: they decide, not what a server says it is."""
 
+import re
 from enum import Enum
 
 from services.transcoder.rendition import Unrenderable
@@ -8,7 +9,7 @@ SNIFFED_BYTES = 32
 
 
 class Format(Enum):
-    """A format that we open; the value is Pillow's name for its decoder."""
+    """A format that we open; the value is Pillow's name for its decoder, where it has one."""
 
     AVIF = "AVIF"
     BMP = "BMP"
@@ -16,6 +17,7 @@ class Format(Enum):
     ICO = "ICO"
     JPEG = "JPEG"
     PNG = "PNG"
+    SVG = "SVG"
     TIFF = "TIFF"
     WEBP = "WEBP"
 
@@ -41,10 +43,11 @@ _MAGIC = (
     (b"\0\0\1\0", Format.ICO),
     (b"BM", Format.BMP),
 )
+_SVG_PROLOGUE = 4096
+_SVG = re.compile(rb"(?:\s+|<\?[^>]*\?>|<!--.*?-->|<!DOCTYPE\s[^>\[]*(?:\[[^\]]*\]\s*)?>)*+<svg[\s>]", re.DOTALL)
 _AVIF_BRANDS = (b"avif", b"avis")
 
 _OTHERS = (
-    (b"<svg", "it is an SVG drawing, which is not rendered"),
     (b"<?xml", "it is an XML document, not an image"),
     (b"<!doctype", "it is a web page, not an image"),
     (b"<html", "it is a web page, not an image"),
@@ -65,7 +68,14 @@ def sniff(data: bytes) -> Format:
         return Format.WEBP
     if data[4:8] == b"ftyp" and any(brand in data[8:SNIFFED_BYTES] for brand in _AVIF_BRANDS):
         return Format.AVIF
+    if _is_svg(data):
+        return Format.SVG
     raise Unrenderable(_complaint(data))
+
+
+def _is_svg(data: bytes) -> bool:
+    """Tell an SVG by its root element, behind an XML declaration, comments and a document type."""
+    return bool(_SVG.match(data[:_SVG_PROLOGUE].removeprefix(b"\xef\xbb\xbf")))
 
 
 def _complaint(data: bytes) -> str:

@@ -4,6 +4,7 @@ import msgspec
 
 from services.transcoder import stills
 from services.transcoder.animate import animate_gif
+from services.transcoder.drawings import draw
 from services.transcoder.gif import parse
 from services.transcoder.rendition import RenderOptions, Rendition, Unrenderable
 from services.transcoder.sniff import SHOWN_BY_BROWSERS, Format, sniff
@@ -45,7 +46,8 @@ def _gif(data: bytes, options: RenderOptions) -> Rendition:
 
 
 def _still(data: bytes, known: Format, options: RenderOptions) -> Rendition:
-    image = stills.decode(stills.open_image(data, known, options.limits), options.max_width)
+    opened = draw(data, options.limits) if known is Format.SVG else stills.open_image(data, known, options.limits)
+    image = stills.decode(opened, options.max_width)
     still = stills.encode_exactly(image) if options.lossless else stills.encode(image, options.quality)
     return Rendition(
         data=still.data,
