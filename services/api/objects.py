@@ -7,9 +7,10 @@ from pathlib import Path
 import msgspec
 from litestar import Response, route
 from litestar.exceptions import HTTPException, NotFoundException
+from litestar.params import FromPath
 
 from services.api.problems import AnyRequest
-from services.api.services import Api
+from services.api.services import ApiParts
 
 _NAME = re.compile(
     r"/(?P<account>[a-z0-9][a-z0-9-]{0,62})/(?P<day>[0-9]{4}/[0-9]{2}/[0-9]{2})"
@@ -27,7 +28,7 @@ class Part(msgspec.Struct, frozen=True):
 
 
 @route("/img/{name:path}", http_method=["GET", "HEAD"], exclude_from_auth=True, include_in_schema=False)
-async def serve_object(request: AnyRequest, name: str, api: Api) -> Response[bytes]:
+async def serve_object(request: AnyRequest, name: FromPath[str], api: ApiParts) -> Response[bytes]:
     """Return an object, or the part of it that is asked for."""
     match = _NAME.fullmatch(name)
     if not match:

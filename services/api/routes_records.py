@@ -6,14 +6,18 @@ import msgspec
 from litestar import Response, get, post
 from litestar.exceptions import NotFoundException
 from litestar.openapi.datastructures import ResponseSpec
+from litestar.params import FromPath, JSONBody, QueryParameter
 from sqlalchemy import select
 
 from services.api.problems import JSON
-from services.api.services import Api
+from services.api.services import Api, ApiParts
 from services.api.tables import polls
 from services.api.wire import Record
 
 LONGEST_WAIT = 600.0  # seconds
+
+
+Wait = Annotated[float, QueryParameter(ge=0, le=LONGEST_WAIT, description="Seconds to wait for the record.")]
 
 
 class FetchRequest(msgspec.Struct, frozen=True, kw_only=True):
@@ -37,7 +41,7 @@ _ACCEPTED = ResponseSpec(Accepted, description="Not complete yet; the record wil
 
 
 @post("/api/fetches", status_code=200, responses={200: _RECORD, 202: _ACCEPTED})
-async def fetch(data: FetchRequest, api: Api) -> Response[bytes] | Response[Accepted]:
+async def fetch(data: JSONBody[FetchRequest], api: ApiParts) -> Response[bytes] | Response[Accepted]:
     """Poll a feed now and wait for its record; whoever asks while a poll is open gets that one."""
     feed = await api.feeds.get_or_add(data.url)
     request_id = await api.asking.ask(feed)
@@ -45,9 +49,7 @@ async def fetch(data: FetchRequest, api: Api) -> Response[bytes] | Response[Acce
 
 
 @get("/api/records/{request_id:str}", responses={200: _RECORD, 202: _ACCEPTED})
-async def read_record(
-    request_id: str, api: Api, wait: Annotated[float, msgspec.Meta(ge=0, le=LONGEST_WAIT)] = 0
-) -> Response[bytes] | Response[Accepted]:
+async def read_record(request_id: FromPath[str], api: ApiParts, wait: Wait = 0) -> Response[bytes] | Response[Accepted]:
     """Return the record of a poll, waiting for it up to `wait` seconds."""
     async with api.database.read() as connection:
         known = (await connection.execute(select(polls.c.feed).where(polls.c.request_id == request_id))).first()

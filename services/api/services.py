@@ -1,6 +1,9 @@
 """What the routes work with."""
 
+from typing import TypeAlias
+
 import msgspec
+from litestar.di import NamedDependency
 
 from services.api.asking import Asking
 from services.api.database import Database
@@ -19,3 +22,6 @@ class Api(msgspec.Struct, frozen=True, kw_only=True):
     feeds: Feeds
     asking: Asking
     waiters: Waiters
+
+
+ApiParts: TypeAlias = NamedDependency[Api]  # as the routes are given it

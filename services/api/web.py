@@ -26,7 +26,6 @@ def application(api: Api) -> Litestar:
     return Litestar(
         HANDLERS_OF_ROUTES,
         dependencies={"api": Provide(lambda: api, sync_to_thread=False)},
-        signature_types=[Api],
         exception_handlers=HANDLERS,
         openapi_config=OpenAPIConfig(title="Halftone", version="0.1.0"),
         request_max_body_size=LARGEST_BODY,
