@@ -7,7 +7,6 @@ from contextlib import aclosing
 from typing import cast
 
 import httpx
-import msgspec
 
 from services.standalone.progress import Progress
 from services.standalone.system import Options, System, running
@@ -44,9 +43,9 @@ async def ask(system: System, url: str) -> bytes:
             while not (isinstance(event, RecordCompleted) and event.request_id == request_id):
                 progress.see(event)
                 event = await anext(events)
-        progress.done()
         if not event.ok:
-            raise FetchFailed(await _why(system, request_id))
+            raise FetchFailed(progress.error or "the poll failed")
+        progress.done()
         return await _record(system, request_id)
 
 
@@ -67,11 +66,6 @@ async def _start_poll(system: System, url: str) -> str:
 async def _record(system: System, request_id: str) -> bytes:
     async with _client(system) as client:
         return (await client.get(f"/api/records/{request_id}")).raise_for_status().content
-
-
-async def _why(system: System, request_id: str) -> str:
-    record = msgspec.json.decode(await _record(system, request_id))
-    return "; ".join(stage["msg"] for stage in record["extra4"]["statList"])
 
 
 def _client(system: System) -> httpx.AsyncClient:

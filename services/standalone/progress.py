@@ -19,6 +19,7 @@ class Progress:
         self._settled: dict[str, bool] = {}
         self._articles = 0
         self._polled = False
+        self.error = ""  # why the poll failed, if it did
 
     def see(self, event: Event) -> None:
         """Take note of an event, ours or not."""
@@ -28,6 +29,7 @@ class Progress:
                 self._wanted |= {use.image for use in event.article.images}
             case FeedPolled() if event.request_id == self._request_id:
                 self._polled = True
+                self.error = event.error
             case ImageMirrored() if event.image in self._wanted:
                 saved = f"{human(event.source_bytes)} → {human(event.rendition_bytes)}"
                 self._settle(event.image, f"{'known' if event.known else saved:>20}  {_short(event.source)}", ok=True)

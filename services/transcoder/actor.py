@@ -10,6 +10,7 @@ import msgspec
 import structlog
 
 from services.transcoder.download import download, is_gone
+from services.transcoder.rendering import TARGET
 from services.transcoder.rendition import Limits, RenderOptions, Rendition
 from services.transcoder.settings import TranscoderSettings
 from shared import metrics
@@ -262,7 +263,7 @@ async def start(bus: Bus, settings: TranscoderSettings) -> Running:
     workers = settings.workers or len(os.sched_getaffinity(0))
     web = Web(parse_origins(settings.allow_hosts))
     renderer = Sandbox(
-        "services.transcoder.transcode:transcode",
+        TARGET,
         Rendition,
         slots=workers,
         seconds=settings.render_seconds,

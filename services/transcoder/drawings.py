@@ -20,7 +20,7 @@ def draw(data: bytes, limits: Limits) -> Image.Image:
     Raises:
         Unrenderable: It is no SVG that can be drawn, or it has too many pixels.
     """
-    text = data.decode("utf-8-sig", errors="replace")
+    text = data.decode("utf-8", errors="replace").removeprefix("\ufeff")
     width, height = size(text)
     if width * height > limits.frame_pixels:
         raise Unrenderable(f"it has {width:.0f} x {height:.0f} pixels; {limits.frame_pixels:,} are allowed")
