@@ -1,0 +1,46 @@
+# Everything that is done with this project, one target each.
+
+PYTHON ?= python3
+BIN := .venv/bin
+TESTS ?= tests
+
+.PHONY: help setup demo test lint types imports check lock clean
+
+help: ## Show this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/ —/' | sort
+
+# The stamp is newer than the requirements only once everything was installed.
+.venv/.installed: requirements-dev.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Halftone needs Python 3.11 or newer: make PYTHON=python3.12 …"; exit 1; }
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+setup: .venv/.installed ## Make .venv with everything installed
+
+demo: setup ## Mirror the sample site and leave it up to look at
+	$(BIN)/halftone demo
+
+test: setup ## Run the tests
+	$(BIN)/pytest -n auto --dist loadgroup $(TESTS)
+
+lint: setup ## Check the style
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+
+types: setup ## Check the types
+	$(BIN)/pyright
+
+imports: setup ## Check who imports whom
+	$(BIN)/lint-imports
+
+check: lint types imports test ## Everything that must hold before a commit
+
+lock: setup ## Pin the dependencies anew, with hashes, without hosts
+	for part in "standalone requirements.txt" "dev requirements-dev.txt"; do set -- $$part; \
+	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-annotate --python-version 3.11 \
+	  --extra $$1 pyproject.toml -o $$2; done
+
+clean: ## Remove what was built and installed
+	rm -rf .venv .pytest_cache .ruff_cache .hypothesis build dist
