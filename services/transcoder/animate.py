@@ -10,10 +10,10 @@ from concurrent.futures import Future, ThreadPoolExecutor
 import msgspec
 
 from services.transcoder import encode, lzw
-from services.transcoder.composite import Box, Screen
-from services.transcoder.delta import INVISIBLE, Delta, Region
+from services.transcoder.canvas import Paint, Touched
+from services.transcoder.composite import Screen
+from services.transcoder.delta import Delta, Region
 from services.transcoder.gif import Gif
-from services.transcoder.lzw import Pixels
 from services.transcoder.webp import MOST_MS_A_FRAME, Patch, animation
 
 AHEAD = 2
@@ -27,14 +27,17 @@ class Film(msgspec.Struct, frozen=True):
     lossless: bool
 
 
-def gif_steps(data: bytes, gif: Gif, screen: Screen, pool: ThreadPoolExecutor, ahead: int) -> Iterator[tuple[Box, int]]:
+def gif_steps(
+    data: bytes, gif: Gif, screen: Screen, pool: ThreadPoolExecutor, ahead: int
+) -> Iterator[tuple[Touched, int]]:
     """Bring a screen from frame to frame; give the rectangle that changed and the frame's milliseconds."""
-    coming: deque[Future[Pixels]] = deque()
+    stride = screen.pixels.shape[1]
+    coming: deque[Future[Paint]] = deque()
     frames = iter(gif.frames)
     for frame in gif.frames:
         while len(coming) < ahead and (following := next(frames, None)):
-            coming.append(pool.submit(lzw.colours, data, following))
-        yield screen.draw(frame, coming.popleft().result()), frame.duration_ms
+            coming.append(pool.submit(lzw.paint, data, following, gif.width, stride, gif.height))
+        yield screen.draw(coming.popleft().result(), frame.disposal), frame.duration_ms
 
 
 def animate_gif(data: bytes, gif: Gif, quality: int, lossless: bool, threads: int) -> Film:
@@ -42,7 +45,7 @@ def animate_gif(data: bytes, gif: Gif, quality: int, lossless: bool, threads: in
     screen = Screen(gif.width, gif.height)
     with ThreadPoolExecutor(threads) as pool:
         steps = gif_steps(data, gif, screen, pool, threads * AHEAD)
-        delta = Delta(screen.pixels, gif.width, gif.height, 0 if lossless else INVISIBLE)
+        delta = Delta(screen.pixels, gif.width, gif.height, lossless)
         reel = _Reel(pool, quality, lossless, threads * AHEAD)
         for touched, duration in steps:
             reel.add(delta.take(touched), duration)

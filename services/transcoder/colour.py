@@ -2,6 +2,7 @@
 
 from functools import lru_cache
 from io import BytesIO
+from typing import cast
 
 import numpy as np
 from PIL import Image, ImageCms
@@ -58,9 +59,10 @@ def _transform(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
 @lru_cache(maxsize=32)
 def _built(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
     source = ImageCms.ImageCmsProfile(BytesIO(profile))
-    if "sRGB" in (source.profile.profile_description or ""):
+    core = cast("ImageCms.core.CmsProfile", source.profile)
+    if "sRGB" in (core.profile_description or ""):
         return None
-    if mode not in _SPACES.get(source.profile.xcolor_space.strip(), ()):
+    if mode not in _SPACES.get(core.xcolor_space.strip(), ()):
         return None
     target = "RGBA" if mode == "RGBA" else "RGB"
     return ImageCms.buildTransform(source, SRGB, mode, target)
@@ -73,6 +75,6 @@ def _apply(transform: ImageCms.ImageCmsTransform, image: Image.Image) -> Image.I
 
 def _without_idle_alpha(image: Image.Image) -> Image.Image:
     """Drop an alpha channel that hides nothing."""
-    if image.mode == "RGBA" and image.getextrema()[3] == (255, 255):
+    if image.mode == "RGBA" and image.getchannel("A").getextrema() == (255, 255):
         return image.convert("RGB")
     return image

@@ -9,16 +9,21 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from services.transcoder.composite import TILE, Box
-from services.transcoder.lzw import Pixels
+from services.transcoder.canvas import TILE, Box, Pixels, Positions, Touched
 
 INVISIBLE = 5
 """Differences up to this, per channel of 255, are not sent unless every pixel must be exact."""
+FAINT = 2 * 3 * TILE * TILE
+"""Nor is a tile whose other differences, squared and summed, are below this: a mean square error of 2, a tenth of
+what lossy WebP itself does at quality 75. Dithered and once-compressed GIFs flicker so all over."""
+STRONG = 24 * 24
+"""But a pixel whose squared differences sum up to more than this is always sent."""
 MOSTLY_DIRTY = 0.7
 """From this share of dirty tiles on, a rectangle is sent whole."""
 OPAQUE = np.uint32(np.array([0, 0, 0, 255], np.uint8).view(np.uint32)[0])
-
-Positions = NDArray[np.intp]
+GREY = np.uint32(np.array([128, 128, 128, 0], np.uint8).view(np.uint32)[0])
+"""What unsent tiles are filled with: far enough from most pictures that VP8's loop filter does not smooth the seam."""
+_SUM_OF_LANES = np.uint64(0x0001_0001_0001_0001)
 
 
 class Cover(Enum):
@@ -50,57 +55,80 @@ class Region(msgspec.Struct, frozen=True):
 class Delta:
     """Compares one canvas, as it changes, with what was sent of it."""
 
-    def __init__(self, canvas: Pixels, width: int, height: int, tolerance: int) -> None:
+    def __init__(self, canvas: Pixels, width: int, height: int, exactly: bool) -> None:
         self._canvas = canvas
         self._sent = np.zeros_like(canvas)
         self._differs = np.zeros(canvas.shape, np.bool_)
         self._size = (width, height)
-        self._tolerance = tolerance
+        self._exactly = exactly
+        self._grid = (canvas.shape[0] // TILE, canvas.shape[1] // TILE)
         self._opaque = False
 
-    def take(self, touched: Box) -> Region | None:
-        """Give what to send after a change within this rectangle; None where nothing is visible of it.
+    def take(self, touched: Touched) -> Region | None:
+        """Give what to send after such a change; None where nothing of it is visible.
 
         What is given counts as sent.
         """
-        far = self._far(touched)
-        if not far.size:
+        found = self._different(touched)
+        found, dirty = self._exact(found) if self._exactly else self._visible(found)
+        if not found.size:
             return None
-        clear = bool((self._canvas.ravel()[far] & OPAQUE != OPAQUE).any())
+        clear = touched.clears and not self._all_opaque(self._canvas.ravel().take(found))
         self._opaque = self._opaque and not clear
-        rows, columns = np.divmod(far, self._canvas.shape[1])
-        tiles = Box(
-            int(columns.min()) // TILE,
-            int(rows[0]) // TILE,
-            int(columns.max()) // TILE + 1,
-            int(rows[-1]) // TILE + 1,
-        )
-        dirty = np.zeros((tiles.bottom - tiles.top, tiles.right - tiles.left), np.bool_)
-        dirty[rows // TILE - tiles.top, columns // TILE - tiles.left] = True
+        tiles = _around(dirty)
+        dirty = dirty[tiles.slices]
         if clear or dirty.mean() >= MOSTLY_DIRTY:
-            box = _even(Box(int(columns.min()), int(rows[0]), int(columns.max()) + 1, int(rows[-1]) + 1))
-            return self._whole(box.clip(*self._size), clear)
+            return self._whole(self._tight(found), clear)
         return self._tiles(tiles, dirty)
 
-    def _far(self, touched: Box) -> Positions:
-        """Give the flat positions in the canvas that differ visibly from what was sent, in order."""
+    def _exact(self, found: Positions) -> tuple[Positions, NDArray[np.bool_]]:
+        """Give positions as they are, and which tiles of the canvas hold one."""
+        dirty = np.zeros(self._grid, np.bool_)
+        dirty.ravel()[self._tile_of(found)] = True
+        return found, dirty
+
+    def _visible(self, found: Positions) -> tuple[Positions, NDArray[np.bool_]]:
+        """Give those of differing positions that are to be sent, and which tiles of the canvas hold one."""
+        new = self._canvas.ravel().take(found).view(np.uint8)
+        old = self._sent.ravel().take(found).view(np.uint8)
+        apart = np.maximum(new, old) - np.minimum(new, old)
+        far = (apart > INVISIBLE).view(np.uint32) != 0
+        found, energy = found[far], _energy(apart.view(np.uint32)[far])
+        tiles = self._tile_of(found)
+        dirty = np.bincount(tiles, energy, self._grid[0] * self._grid[1]) >= FAINT
+        dirty[tiles[energy > STRONG]] = True
+        return found[dirty.take(tiles)], dirty.reshape(self._grid)
+
+    def _tile_of(self, at: Positions) -> NDArray[np.uint32]:
+        """Give the number of each position's tile, counted row by row."""
+        stride = np.uint32(self._canvas.shape[1])
+        at = at.astype(np.uint32)
+        rows = at // stride
+        return rows // TILE * (stride // TILE) + (at - rows * stride) // TILE
+
+    def _different(self, touched: Touched) -> Positions:
+        """Give the positions that differ at all."""
         canvas, sent, differs = self._canvas, self._sent, self._differs
-        part = touched.slices
+        if (at := touched.positions) is not None:
+            return at[canvas.ravel().take(at) != sent.ravel().take(at)]
+        part, top = touched.box.slices, touched.box.top
         np.not_equal(canvas[part], sent[part], out=differs[part])
-        rows = slice(touched.top, touched.bottom)
-        found = np.flatnonzero(differs[rows]) + touched.top * canvas.shape[1]
+        found = np.flatnonzero(differs[top : touched.box.bottom]) + top * canvas.shape[1]
         differs[part] = False
-        if not self._tolerance or not found.size:
-            return found
-        new, old = canvas.ravel()[found].view(np.uint8), sent.ravel()[found].view(np.uint8)
-        apart = np.maximum(new, old) - np.minimum(new, old) > self._tolerance
-        return found[apart.view(np.uint32) != 0]
+        return found
+
+    def _tight(self, at: Positions) -> Box:
+        """Give the even-aligned rectangle around positions."""
+        stride = self._canvas.shape[1]
+        columns = at % stride
+        top, bottom = int(at[0]) // stride, int(at[-1]) // stride + 1
+        return Box(int(columns.min()) & ~1, top & ~1, int(columns.max()) + 1, bottom).clip(*self._size)
 
     def _whole(self, box: Box, replaces: bool) -> Region:
         """Send a rectangle as it is."""
         pixels = self._canvas[box.slices].copy()
         self._sent[box.slices] = pixels
-        if self._opaque or _all_opaque(pixels):
+        if self._all_opaque(pixels):
             self._opaque = self._opaque or (box.right - box.left, box.bottom - box.top) == self._size
             return Region(box, pixels, Cover.ALL, None, replaces=False)
         if not replaces:
@@ -114,10 +142,10 @@ class Delta:
         where = (rows + tiles.top, slice(None), columns + tiles.left, slice(None))
         content = _by_tile(self._canvas)[where]
         _by_tile(self._sent)[where] = content
-        opaque = self._opaque or _all_opaque(content)
+        opaque = self._all_opaque(content)
         if not opaque:
             _skip_translucent(content)
-        flat = content.ravel()[content.size // 2] if opaque else 0
+        flat = GREY if opaque else 0
         pixels = np.full((high * TILE, wide * TILE), flat, np.uint32)
         _by_tile(pixels)[rows, :, columns, :] = content
         box = Box(*(side * TILE for side in tiles)).clip(*self._size)
@@ -126,6 +154,28 @@ class Delta:
             return Region(box, pixels, Cover.TILES, dirty, replaces=False)
         return Region(box, pixels, Cover.ALPHA, None, replaces=False)
 
+    def _all_opaque(self, pixels: Pixels) -> bool:
+        """Tell whether all are; where all of the canvas is known to be, they are not looked at."""
+        return self._opaque or bool((pixels & OPAQUE == OPAQUE).all())
+
+
+def _around(dirty: NDArray[np.bool_]) -> Box:
+    """Give the rectangle around the tiles that are set, counted in tiles."""
+    rows, columns = np.flatnonzero(dirty.any(1)), np.flatnonzero(dirty.any(0))
+    if not rows.size:
+        return Box(0, 0, 0, 0)
+    return Box(int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1)
+
+
+def _energy(apart: Pixels) -> NDArray[np.uint64]:
+    """Give the sum over a pixel's channels of their differences squared, those above 127 taken as 127.
+
+    Four 16-bit squares are added in one multiplication; capped, they do not overflow.
+    """
+    capped = np.minimum(apart.view(np.uint8), 127)
+    squares = np.multiply(capped, capped, dtype=np.uint16).view(np.uint64)
+    return squares * _SUM_OF_LANES >> np.uint64(48)
+
 
 def _by_tile(canvas: Pixels) -> Pixels:
     """See a canvas as (tile row, row in it, tile column, column in it)."""
@@ -133,15 +183,6 @@ def _by_tile(canvas: Pixels) -> Pixels:
     return canvas.reshape(high // TILE, TILE, wide // TILE, TILE)
 
 
-def _all_opaque(pixels: Pixels) -> bool:
-    return bool((pixels & OPAQUE == OPAQUE).all())
-
-
 def _skip_translucent(pixels: Pixels) -> None:
     """Let the canvas through where nothing opaque is sent: blended twice, it would not be the same."""
     pixels[pixels & OPAQUE != OPAQUE] = 0
-
-
-def _even(box: Box) -> Box:
-    """Move the corner to even coordinates, as ANMF counts in twos."""
-    return Box(box.left & ~1, box.top & ~1, box.right, box.bottom)

@@ -8,14 +8,10 @@ from struct import pack
 
 import msgspec
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image, ImageFile
 
+from services.transcoder.canvas import Box, Indices, Paint, Pixels
 from services.transcoder.gif import GifFrame
-
-Indices = NDArray[np.uint8]
-Pixels = NDArray[np.uint32]
-"""RGBA bytes seen as one number; a transparent pixel is 0, whatever its colour."""
 
 _FORMATS = ("GIF",)
 
@@ -23,12 +19,49 @@ _FORMATS = ("GIF",)
 def colours(data: bytes, frame: GifFrame) -> Pixels:
     """Decode a frame of the file to (height, width) pixels; those that it leaves as they were are 0."""
     table = _table(frame)
-    one = _one_frame(data, frame, frame.transparent or 0)
+    indices = _indices(data, frame)
+    return _damaged(data, frame, table) if indices is None else table.take(indices)
+
+
+def paint(data: bytes, frame: GifFrame, width: int, stride: int, height: int) -> Paint:
+    """Decode a frame of the file to what it paints on a canvas.
+
+    Args:
+        data: The file.
+        frame: Of it.
+        width: The canvas's.
+        stride: Pixels from one row of the canvas to the next.
+        height: The canvas's.
+    """
+    box = Box(frame.left, frame.top, frame.left + frame.width, frame.top + frame.height).clip(width, height)
+    clear = frame.transparent
+    if clear is not None and frame.width * 2 > stride and frame.left + frame.width <= width:
+        indices = _indices(data, frame)
+        if indices is not None:
+            return _sparse(indices[: box.bottom - box.top], clear, _table(frame), box, stride)
+    dense = colours(data, frame)[: box.bottom - box.top, : box.right - box.left]
+    return Paint(box, dense, None)
+
+
+def _sparse(indices: Indices, clear: int, table: Pixels, box: Box, stride: int) -> Paint:
+    """Name the painted pixels one by one where they are few."""
+    painted = np.zeros((len(indices), stride), np.bool_)
+    np.not_equal(indices, clear, out=painted[:, box.left : box.right])
+    if np.count_nonzero(painted) * 2 > indices.size:
+        return Paint(box, table.take(indices), None)
+    padded = np.empty(painted.shape, np.uint8)
+    padded[:, box.left : box.right] = indices
+    where = np.flatnonzero(painted)
+    return Paint(box, table.take(padded.ravel().take(where)), where + box.top * stride)
+
+
+def _indices(data: bytes, frame: GifFrame) -> Indices | None:
+    """Decode a sound frame; None where it is not."""
     try:
-        with Image.open(BytesIO(one), formats=_FORMATS) as image:
-            return table.take(np.asarray(image))
+        with Image.open(BytesIO(_one_frame(data, frame, frame.transparent or 0)), formats=_FORMATS) as image:
+            return np.asarray(image)
     except (OSError, SyntaxError, ValueError, IndexError):
-        return _damaged(data, frame, table)
+        return None
 
 
 def _table(frame: GifFrame) -> Pixels:
