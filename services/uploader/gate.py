@@ -26,6 +26,13 @@ class Gate:
         names.sort(key=lambda name: name != first)
         return [self._accounts[name] for name in names]
 
+    async def first(self, content: str, size: int) -> str:
+        """Return the name of the account that will probably take the content, "" where none can."""
+        for account in self.ranked(content, ""):
+            if not await self.obstacle(account, size):
+                return account.name
+        return ""
+
     async def obstacle(self, account: Account, size: int) -> str:
         """Return why the account may not be tried with `size` bytes now, "" where it may."""
         health = await self._healths.read(account.name)

@@ -35,12 +35,13 @@ _decode = msgspec.json.Decoder(Rendition).decode
 class Claim:
     """The right to store (or remove) one content; everybody else waits while it is renewed."""
 
-    def __init__(self, bucket: KeyValue, content: str, rendition: Rendition, revision: int) -> None:
+    def __init__(self, bucket: KeyValue, content: str, rendition: Rendition, revision: int, *, inherited: bool) -> None:
         self._bucket = bucket
         self._content = content
         self._revision = revision
         self._writing = asyncio.Lock()
         self.rendition = rendition
+        self.inherited = inherited  # whoever had it before may have stored the bytes
 
     async def move(self, account: str) -> None:
         """Say where the bytes are going, before they go there. Raises `Retry` where the claim is lost."""
@@ -90,9 +91,13 @@ class Renditions:
         self._bucket = bucket
         self._owner = uuid.uuid4().hex
 
-    async def claim(self, content: str, name: str) -> Claim | Rendition:
-        """Return the stored rendition, or else the claim to store it as `name`, once nobody else holds it."""
-        claim = await self._take(content, self._ours(name), None)
+    async def claim(self, content: str, name: str, account: str) -> Claim | Rendition:
+        """Return the stored rendition, or else the claim to store it, once nobody else holds it.
+
+        A claim that nobody had before is for `name` in `account`, an inherited one for what it was for.
+        """
+        ours = self._ours(name, account)
+        claim = await self._take(content, ours, None)
         seen, since = 0, time.monotonic()
         while claim is None:
             entry = await self._bucket.get(content)
@@ -103,7 +108,7 @@ class Renditions:
             if entry and entry.revision != seen:
                 seen, since = entry.revision, time.monotonic()
             if not rendition or rendition.state == "free" or time.monotonic() - since >= LEASE_SECONDS:
-                claim = await self._take(content, self._after(rendition, name), entry)
+                claim = await self._take(content, self._after(rendition) if rendition else ours, entry)
             else:
                 await asyncio.sleep(LOOK_SECONDS)
         return claim
@@ -126,8 +131,7 @@ class Renditions:
             yield True  # a second copy, to which no URL that we gave out leads
             return
         recent = rendition is not None and rendition.used > unused_since
-        ours = msgspec.structs.replace(self._ours(name), account=account)
-        claim = None if recent else await self._take(content, ours, entry)
+        claim = None if recent else await self._take(content, self._ours(name, account), entry)
         if claim is None:
             yield False
             return
@@ -135,13 +139,11 @@ class Renditions:
             yield True
         await self._bucket.delete(content)
 
-    def _ours(self, name: str) -> Rendition:
-        return Rendition(state="claimed", owner=self._owner, name=name, used=time.time())
+    def _ours(self, name: str, account: str) -> Rendition:
+        return Rendition(state="claimed", owner=self._owner, name=name, account=account, used=time.time())
 
-    def _after(self, before: Rendition | None, name: str) -> Rendition:
+    def _after(self, before: Rendition) -> Rendition:
         """Claim what a dead replica may have stored already: same name, same account."""
-        if before is None:
-            return self._ours(name)
         return msgspec.structs.replace(before, state="claimed", owner=self._owner, used=time.time())
 
     async def _take(self, content: str, rendition: Rendition, entry: KeyEntry | None) -> Claim | None:
@@ -153,7 +155,7 @@ class Renditions:
                 revision = await self._bucket.update(content, value, entry.revision)
         except Conflict:
             return None
-        return Claim(self._bucket, content, rendition, revision)
+        return Claim(self._bucket, content, rendition, revision, inherited=entry is not None)
 
     async def _remember_use(self, content: str, rendition: Rendition, entry: KeyEntry) -> None:
         if time.time() - rendition.used > REMEMBER_SECONDS:

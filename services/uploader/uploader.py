@@ -81,15 +81,17 @@ class Uploader:
             Retry: Another replica came between.
             Unstorable, Reject: It can never be stored.
         """
+        self.accounts.refresh()
         content = content_hash(data)
         name = object_name(content, content_type, day)
         async with self._turns.take(content):
-            claim = await self.renditions.claim(content, name)
+            claim = await self.renditions.claim(content, name, await self._gate.first(content, len(data)))
             if isinstance(claim, Rendition):
                 metrics.UPLOADS.labels(claim.account, "existed").inc()
                 return Placement(claim.url, claim.account, created=False, http_code=EXISTED)
             async with claim.renewed():
-                return await self._left_behind(claim) or await self._store(claim, content, data, content_type)
+                found = await self._left_behind(claim) if claim.inherited else None
+                return found or await self._store(claim, content, data, content_type)
 
     async def unready(self) -> str:
         """Return why no account can take anything now, "" where one can; shows the accounts as metrics."""
@@ -114,7 +116,6 @@ class Uploader:
         return await self._placed(claim, account, Stored(url, created=False, http_code=EXISTED), ())
 
     async def _store(self, claim: Claim, content: str, data: bytes, content_type: str) -> Placement:
-        self.accounts.refresh()
         failures: list[Failure] = []
         for account in self._gate.ranked(content, claim.rendition.account):
             outcome = await self._try(claim, account, data, content_type)

@@ -29,7 +29,7 @@ def short_lease(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def claimed(bucket: KeyValue, name: str = "first") -> Claim:
-    claim = await Renditions(bucket).claim("c", name)
+    claim = await Renditions(bucket).claim("c", name, "first choice")
     assert isinstance(claim, Claim)
     return claim
 
@@ -48,19 +48,19 @@ async def store(bucket: KeyValue) -> None:
 
 async def test_unknown_content_is_claimed(bucket: KeyValue) -> None:
     claim = await claimed(bucket)
-    assert (claim.rendition.name, claim.rendition.account) == ("first", "")
+    assert (claim.rendition.name, claim.rendition.account, claim.inherited) == ("first", "first choice", False)
 
 
 async def test_stored_content_is_answered_also_under_another_days_name(bucket: KeyValue) -> None:
     await store(bucket)
-    stored = await Renditions(bucket).claim("c", "second")
+    stored = await Renditions(bucket).claim("c", "second", "other choice")
     assert isinstance(stored, Rendition)
     assert (stored.url, stored.account, stored.name) == (URL, "a", "first")
 
 
 async def test_the_second_of_two_at_once_waits_for_the_firsts_url(bucket: KeyValue) -> None:
     claim = await claimed(bucket)
-    other = asyncio.create_task(Renditions(bucket).claim("c", "second"))
+    other = asyncio.create_task(Renditions(bucket).claim("c", "second", "other choice"))
     async with claim.renewed():
         await asyncio.sleep(1)  # longer than the lease
         assert not other.done()
@@ -75,14 +75,14 @@ async def test_a_dead_replicas_claim_is_taken_over_with_its_name_and_account(buc
     began = time.monotonic()
     claim = await claimed(bucket, "second")
     assert time.monotonic() - began >= 0.4
-    assert (claim.rendition.name, claim.rendition.account) == ("first", "a")
+    assert (claim.rendition.name, claim.rendition.account, claim.inherited) == ("first", "a", True)
 
 
 async def test_of_many_who_wait_for_a_dead_replica_one_takes_over(bucket: KeyValue) -> None:
     await claimed(bucket)
 
     async def upload() -> str:
-        claim = await Renditions(bucket).claim("c", "second")
+        claim = await Renditions(bucket).claim("c", "second", "other choice")
         if isinstance(claim, Rendition):
             return "known"
         await claim.finish(URL)
@@ -109,7 +109,7 @@ async def test_an_old_renditions_use_is_remembered(bucket: KeyValue) -> None:
     await store(bucket)
     old = msgspec.structs.replace(await known(bucket), used=time.time() - 7200)
     await bucket.put("c", msgspec.json.encode(old))
-    await Renditions(bucket).claim("c", "second")
+    await Renditions(bucket).claim("c", "second", "other choice")
     assert time.time() - (await known(bucket)).used < 60
 
 
@@ -144,7 +144,7 @@ async def test_what_is_being_uploaded_is_not_removed(bucket: KeyValue) -> None:
 async def test_an_upload_waits_while_the_same_content_is_removed(bucket: KeyValue) -> None:
     await store(bucket)
     async with Renditions(bucket).removing("c", "a", "first", unused_since=time.time() + 60):
-        upload = asyncio.create_task(Renditions(bucket).claim("c", "second"))
+        upload = asyncio.create_task(Renditions(bucket).claim("c", "second", "other choice"))
         await asyncio.sleep(0.6)
         assert not upload.done()
     assert isinstance(await upload, Claim)

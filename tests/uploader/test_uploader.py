@@ -205,9 +205,8 @@ async def test_a_rendition_that_a_dead_replica_stored_is_found_and_not_stored_el
     monkeypatch.setattr(renditions, "LEASE_SECONDS", 0.2)
     data = b"rendition"
     account, name = order(data)[2], f"{DAY}/{content_hash(data)}.webp"
-    dead = await Renditions(bus.bucket(RENDITIONS)).claim(content_hash(data), name)
+    dead = await Renditions(bus.bucket(RENDITIONS)).claim(content_hash(data), name, account)
     assert isinstance(dead, Claim)
-    await dead.move(account)
     await replica().accounts[account].store.put(name, data, "image/webp")
     placement = await replica().upload(data, "image/webp", NEXT_DAY)
     assert (placement.account, placement.created) == (account, False)
