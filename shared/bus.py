@@ -6,13 +6,17 @@ from typing import Protocol
 
 import msgspec
 
-from shared.errors import HalftoneError
+from shared.errors import HalftoneError, Reject
 from shared.messages import FeedDue, Message
 from shared.topology import Bucket, Consumer
 
 
 class BusUnavailable(HalftoneError):
     """The broker did not answer for as long as we were willing to try (30 s)."""
+
+
+class Oversized(Reject):
+    """The message is larger than the broker takes (`MAX_PAYLOAD`)."""
 
 
 class Conflict(HalftoneError):
@@ -122,7 +126,8 @@ Answer = Callable[[bytes], Awaitable[bytes]]
 class Bus(Protocol):
     """What every service needs of the broker; all of it survives the broker's restart.
 
-    Methods raise `BusUnavailable` once the broker has not answered for 30 s.
+    Methods raise `BusUnavailable` once the broker has not answered for 30 s, or where it refuses; `Oversized` for
+    a message, an answer or a value over the broker's limit.
     """
 
     async def publish(self, message: Message, *, headers: Mapping[str, str] | None = None) -> None:

@@ -1,13 +1,16 @@
 """Key-value buckets on JetStream (ADR-8)."""
 
-from collections.abc import Awaitable, Callable
+import uuid
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Protocol, TypeVar
 
 import nats.js.errors
-from nats.js import JetStreamContext
+from nats.js import JetStreamContext, api
 from nats.js.kv import KeyValue as NatsKeyValue
 
 from shared.bus import Conflict, KeyEntry
+
+WRONG_REVISION = frozenset({10071, 10164})  # err_codes: the key has moved on
 
 T = TypeVar("T")
 
@@ -47,27 +50,21 @@ class NatsBucket:
 
     async def put(self, key: str, value: bytes) -> int:
         """See `KeyValue.put`."""
-
-        async def attempt() -> int:
-            return await (await self._store()).put(key, value)
-
-        return await self._bus.patiently(attempt, f"write {self._name}/{key}")
+        return await self._write(key, value, {})
 
     async def create(self, key: str, value: bytes) -> int:
         """See `KeyValue.create`."""
-
-        async def attempt() -> int:
-            return await (await self._store()).create(key, value)
-
-        return await self._compare_and_set(attempt, key)
+        try:
+            return await self.update(key, value, 0)
+        except Conflict:
+            tombstone = await self._tombstone(key)
+            if tombstone is None:
+                raise
+        return await self.update(key, value, tombstone)
 
     async def update(self, key: str, value: bytes, revision: int) -> int:
         """See `KeyValue.update`."""
-
-        async def attempt() -> int:
-            return await (await self._store()).update(key, value, last=revision)
-
-        return await self._compare_and_set(attempt, key)
+        return await self._write(key, value, {api.Header.EXPECTED_LAST_SUBJECT_SEQUENCE: str(revision)})
 
     async def delete(self, key: str) -> None:
         """See `KeyValue.delete`."""
@@ -93,8 +90,31 @@ class NatsBucket:
             self._opened = await self._bus.js.key_value(self._name)
         return self._opened
 
-    async def _compare_and_set(self, attempt: Callable[[], Awaitable[int]], key: str) -> int:
-        try:
-            return await self._bus.patiently(attempt, f"write {self._name}/{key}")
-        except nats.js.errors.KeyWrongLastSequenceError as error:
-            raise Conflict(f"{self._name}/{key} was written by another") from error
+    async def _write(self, key: str, value: bytes, headers: Mapping[str, str]) -> int:
+        """Write once, however often it is tried: the write's own id tells the broker that it has it already."""
+        headers = {**headers, api.Header.MSG_ID: uuid.uuid4().hex}
+
+        async def attempt() -> int:
+            try:
+                return (await self._bus.js.publish(self._subject(key), value, headers=headers)).seq
+            except nats.js.errors.APIError as error:
+                if error.err_code in WRONG_REVISION:
+                    raise Conflict(f"{self._name}/{key} was written by another") from error
+                raise
+
+        return await self._bus.patiently(attempt, f"write {self._name}/{key}")
+
+    async def _tombstone(self, key: str) -> int | None:
+        """Return the revision of the key's deletion, None where it is not deleted."""
+
+        async def attempt() -> int | None:
+            try:
+                last = await self._bus.js.get_msg(f"KV_{self._name}", subject=self._subject(key), direct=True)
+            except nats.js.errors.NotFoundError:
+                return 0
+            return last.seq if (last.headers or {}).get("KV-Operation") in {"DEL", "PURGE"} else None
+
+        return await self._bus.patiently(attempt, f"read {self._name}/{key}")
+
+    def _subject(self, key: str) -> str:
+        return f"$KV.{self._name}.{key}"

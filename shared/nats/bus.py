@@ -21,7 +21,7 @@ from nats.js import JetStreamContext
 from nats.js.errors import APIError
 
 from shared import metrics
-from shared.bus import Answer, BusUnavailable, NoReply
+from shared.bus import Answer, BusUnavailable, NoReply, Oversized
 from shared.errors import Misconfigured
 from shared.messages import FeedDue, Message, encode
 from shared.nats.buckets import NatsBucket
@@ -79,9 +79,7 @@ class NatsBus:
                     **options,
                 )
         except TimeoutError:
-            raise Misconfigured(
-                f"no broker answered at {url} within {patience:.0f} s: start it, or set HALFTONE_NATS_URL"
-            ) from None
+            raise Misconfigured(_unconnected(url, patience, self._last_error)) from None
         except nats.errors.Error as error:
             raise Misconfigured(f"the broker at {url} refused us: {error}") from error
         self._up.set()
@@ -118,10 +116,7 @@ class NatsBus:
                 if error.err_code != LIMIT_EXCEEDED or ALREADY_IN_FLIGHT not in str(error.description):
                     raise
 
-        try:
-            await self.patiently(attempt, f"publish on {subject}")
-        except APIError as error:
-            raise BusUnavailable(f"the broker refuses {subject}: {error.description}") from error
+        await self.patiently(attempt, f"publish on {subject}")
 
     async def schedule(self, message: FeedDue, at: datetime) -> None:
         """See `Bus.schedule`; the broker itself publishes the message when its time comes."""
@@ -165,6 +160,8 @@ class NatsBus:
         """See `Bus.request`."""
         try:
             reply = await self._client.request(message.subject, encode(message), timeout=timeout)
+        except nats.errors.MaxPayloadError as error:
+            raise self._oversized(f"ask on {message.subject}") from error
         except TRANSIENT as error:
             raise NoReply(f"no answer on {message.subject}: {type(error).__name__}") from error
         return reply.data
@@ -202,7 +199,8 @@ class NatsBus:
         """Return what `attempt` returns, tried anew while the broker is away or without a leader.
 
         Raises:
-            BusUnavailable: It was for `PATIENCE` seconds.
+            BusUnavailable: It was for `PATIENCE` seconds, or it refuses for good.
+            Oversized: It does not take so many bytes.
         """
         loop = asyncio.get_running_loop()
         deadline = loop.time() + PATIENCE
@@ -215,7 +213,14 @@ class NatsBus:
                 metrics.BUS_RETRIES.inc()
                 if loop.time() >= deadline:
                     raise BusUnavailable(f"the broker did not {what} for {PATIENCE:.0f} s") from error
+            except APIError as error:
+                raise BusUnavailable(f"the broker refuses to {what}: {error.description}") from error
+            except nats.errors.MaxPayloadError as error:
+                raise self._oversized(what) from error
             await asyncio.sleep(random.uniform(0.05, 0.3))  # noqa: S311 - jitter, not a secret
+
+    def _oversized(self, what: str) -> Oversized:
+        return Oversized(f"cannot {what}: the broker takes no more than {self._client.max_payload:,} bytes at once")
 
     async def _on_error(self, error: Exception) -> None:
         metrics.BUS_ERRORS.inc()
@@ -234,3 +239,10 @@ class NatsBus:
         log.info("broker connection back")
         for mailbox in self._mailboxes:
             mailbox.reset()
+
+
+def _unconnected(url: str, patience: float, reason: str) -> str:
+    if "authorization" in reason.lower():
+        return f"the broker at {url} refused us ({reason}): set HALFTONE_NATS_USER and HALFTONE_NATS_PASSWORD"
+    why = f" ({reason})" if reason else ""
+    return f"no broker answered at {url} within {patience:.0f} s{why}: start it, or set HALFTONE_NATS_URL"

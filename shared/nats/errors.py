@@ -10,5 +10,6 @@ TRANSIENT = (
     nats.errors.OutboundBufferLimitError,
     nats.js.errors.NoStreamResponseError,
     nats.js.errors.ServiceUnavailableError,
+    nats.js.errors.ServerError,
     TimeoutError,
 )

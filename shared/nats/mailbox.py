@@ -12,7 +12,6 @@ import nats.errors
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 
-from shared.nats.errors import TRANSIENT
 from shared.topology import Consumer
 
 EXPIRES = 30.0  # seconds until an open pull request ends by itself
@@ -79,15 +78,15 @@ class NatsMailbox:
             demand = self._waiting - self._ready.qsize()
             if demand > 0 and not self._open and self._client.is_connected and not self._closed:
                 await self._ask(demand)
-        with suppress(nats.errors.Error):
-            await subscription.unsubscribe()
+        with suppress(nats.errors.Error, TimeoutError):
+            await subscription.drain()  # what is on its way arrives, so that `close` can give it back
 
     async def _ask(self, batch: int) -> None:
         self._requests += 1
         self._open = batch
         self._heard = asyncio.get_running_loop().time()
         request = {"batch": batch, "expires": int(EXPIRES * 1e9), "idle_heartbeat": int(HEARTBEAT * 1e9)}
-        with suppress(*TRANSIENT):
+        with suppress(nats.errors.Error):
             reply = f"{self._inbox}.{self._requests}"
             await self._client.publish(self._next, json.dumps(request).encode(), reply=reply)
 
@@ -119,15 +118,15 @@ class NatsDelivery:
 
     async def ack(self) -> None:
         """See `Delivery.ack`; a lost one means a redelivery, which handlers are made for."""
-        with suppress(*TRANSIENT):
+        with suppress(nats.errors.Error):
             await self._message.ack()
 
     async def nak(self, delay: float) -> None:
         """See `Delivery.nak`."""
-        with suppress(*TRANSIENT):
+        with suppress(nats.errors.Error):
             await self._message.nak(delay=delay or None)
 
     async def in_progress(self) -> None:
         """See `Delivery.in_progress`."""
-        with suppress(*TRANSIENT):
+        with suppress(nats.errors.Error):
             await self._message.in_progress()

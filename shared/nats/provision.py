@@ -1,54 +1,51 @@
 """Makes the streams, consumers and buckets of `shared/topology.py` real; may be run again and again."""
 
-from nats.js import api
+from collections.abc import Sequence
+
+from nats.js import JetStreamContext, api
 from nats.js.errors import NotFoundError
 
 from shared.nats.bus import NatsBus
-from shared.topology import BUCKETS, CONSUMERS, STREAMS, Bucket, Consumer, Stream
+from shared.topology import BUCKETS, CONSUMERS, STREAMS, Bucket, Consumer, Stream, subscriber
+
+PATIENCE = 10.0  # seconds for one call: a cluster places a stream's copies meanwhile
 
 
-async def provision(bus: NatsBus, *, replicas: int = 1) -> list[str]:
+async def provision(
+    bus: NatsBus, *, replicas: int = 1, subscribers: Sequence[str] = (), dry: bool = False
+) -> list[str]:
     """Create what is missing, change what differs; return a line for each thing done.
 
     Args:
         bus: A connection whose user may manage JetStream.
-        replicas: Copies of each stream in a cluster: 1, 3 or 5.
+        replicas: Copies of each stream and bucket in a cluster: 1, 3 or 5.
+        subscribers: Outside readers of the events, each with a durable consumer of its own.
+        dry: Only say what would be done.
     """
-    done = [line for stream in STREAMS if (line := await _stream(bus, _config(stream, replicas)))]
-    done += [line for bucket in BUCKETS if (line := await _bucket(bus, bucket, replicas))]
-    return done + [line for consumer in CONSUMERS if (line := await _consumer(bus, consumer))]
+    js = bus.client.jetstream(timeout=PATIENCE)
+    configs = [*(_config(stream, replicas) for stream in STREAMS), *(_bucket(bucket, replicas) for bucket in BUCKETS)]
+    consumers = (*CONSUMERS, *map(subscriber, subscribers))
+    lines = [await bus.patiently(lambda it=it: _stream(js, it, dry=dry), f"make {it.name}") for it in configs]
+    lines += [await bus.patiently(lambda it=it: _consumer(js, it, dry=dry), f"make {it.name}") for it in consumers]
+    return [line for line in lines if line]
 
 
-async def _stream(bus: NatsBus, wanted: api.StreamConfig) -> str | None:
+async def _stream(js: JetStreamContext, wanted: api.StreamConfig, *, dry: bool) -> str:
+    name = wanted.name or ""
+    what = f"bucket {name.removeprefix('KV_')}" if name.startswith("KV_") else f"stream {name}"
     try:
-        info = await bus.js.stream_info(wanted.name or "")
+        info = await js.stream_info(name)
     except NotFoundError:
-        await bus.js.add_stream(wanted)
-        return f"created stream {wanted.name}"
+        if not dry:
+            await js.add_stream(wanted)
+        return f"+ {what}"
     changes = differences(wanted.as_dict(), info.config.as_dict())
-    if not changes:
-        return None
-    await bus.js.update_stream(wanted)
-    return f"changed stream {wanted.name}: {', '.join(changes)}"
+    if changes and not dry:
+        await js.update_stream(wanted)
+    return f"~ {what}: {', '.join(changes)}" if changes else ""
 
 
-async def _bucket(bus: NatsBus, bucket: Bucket, replicas: int) -> str | None:
-    try:
-        await bus.js.stream_info(f"KV_{bucket.name}")
-    except NotFoundError:
-        config = api.KeyValueConfig(
-            bucket=bucket.name,
-            description=bucket.holds,
-            ttl=bucket.ttl or None,
-            replicas=replicas,
-            direct=True,
-        )
-        await bus.js.create_key_value(config)
-        return f"created bucket {bucket.name}"
-    return None
-
-
-async def _consumer(bus: NatsBus, consumer: Consumer) -> str | None:
+async def _consumer(js: JetStreamContext, consumer: Consumer, *, dry: bool) -> str:
     wanted = api.ConsumerConfig(
         durable_name=consumer.name,
         filter_subject=consumer.filter,
@@ -57,16 +54,17 @@ async def _consumer(bus: NatsBus, consumer: Consumer) -> str | None:
         max_deliver=-1,
         max_ack_pending=consumer.max_ack_pending,
     )
+    what = f"consumer {consumer.name} of {consumer.stream}"
     try:
-        info = await bus.js.consumer_info(consumer.stream, consumer.name)
+        info = await js.consumer_info(consumer.stream, consumer.name)
     except NotFoundError:
-        await bus.js.add_consumer(consumer.stream, wanted)
-        return f"created consumer {consumer.name} of {consumer.stream}"
+        if not dry:
+            await js.add_consumer(consumer.stream, wanted)
+        return f"+ {what}"
     changes = differences(wanted.as_dict(), info.config.as_dict())
-    if not changes:
-        return None
-    await bus.js.add_consumer(consumer.stream, wanted)
-    return f"changed consumer {consumer.name}: {', '.join(changes)}"
+    if changes and not dry:
+        await js.add_consumer(consumer.stream, wanted)
+    return f"~ {what}: {', '.join(changes)}" if changes else ""
 
 
 def _config(stream: Stream, replicas: int) -> api.StreamConfig:
@@ -83,6 +81,26 @@ def _config(stream: Stream, replicas: int) -> api.StreamConfig:
         num_replicas=replicas,
         allow_msg_schedules=stream.schedules or None,
         allow_msg_ttl=stream.schedules or None,
+    )
+
+
+def _bucket(bucket: Bucket, replicas: int) -> api.StreamConfig:
+    """Return the stream that is the bucket (ADR-8, "Stream configuration")."""
+    return api.StreamConfig(
+        name=f"KV_{bucket.name}",
+        description=bucket.holds,
+        subjects=[f"$KV.{bucket.name}.>"],
+        retention=api.RetentionPolicy.LIMITS,
+        discard=api.DiscardPolicy.NEW,
+        max_msgs_per_subject=1,
+        max_age=bucket.ttl,
+        duplicate_window=120,
+        storage=api.StorageType.FILE,
+        num_replicas=replicas,
+        allow_direct=True,
+        allow_msg_ttl=True,
+        allow_rollup_hdrs=True,
+        deny_delete=True,
     )
 
 
