@@ -93,10 +93,13 @@ def _getaddrinfo(host: str, port: int) -> list[str]:
 class GuardedBackend(httpcore.AsyncNetworkBackend):
     """Opens TCP connections to public addresses, and to the few origins that were allowed by name."""
 
-    def __init__(self, allowed: Origins, resolver: Resolve = resolve) -> None:
+    def __init__(
+        self, allowed: Origins, resolver: Resolve = resolve, backend: httpcore.AsyncNetworkBackend | None = None
+    ) -> None:
         self._allowed = allowed
         self._resolve = resolver
-        self._backend = cast("httpcore.AsyncNetworkBackend", httpcore.AnyIOBackend())  # its type depends on imports
+        network = cast("httpcore.AsyncNetworkBackend", httpcore.AnyIOBackend())  # its type depends on imports
+        self._backend = backend or network
 
     async def connect_tcp(
         self,
@@ -112,7 +115,7 @@ class GuardedBackend(httpcore.AsyncNetworkBackend):
             Blocked: One of the addresses is not public.
             Unreachable: None of them answered.
         """
-        addresses = await self._checked(host, port)
+        addresses = await self.check(host, port)
         problem: Exception | None = None
         for address in addresses:
             try:
@@ -135,7 +138,13 @@ class GuardedBackend(httpcore.AsyncNetworkBackend):
         """Sleep."""
         await asyncio.sleep(seconds)
 
-    async def _checked(self, host: str, port: int) -> list[str]:
+    async def check(self, host: str, port: int) -> list[str]:
+        """Return the host's addresses, all of which may be reached.
+
+        Raises:
+            Blocked: One of the addresses is not public.
+            Unreachable: There is none.
+        """
         addresses = await self._resolve(host, port)
         if (host.lower(), port) not in self._allowed:
             for address in addresses:
