@@ -5,9 +5,12 @@ from services.api.asking import Asking
 from services.api.clock import Clock
 from services.api.completer import Completer
 from services.api.database import Database, open_database
+from services.api.doorkeeper import Doorkeeper, check_address
 from services.api.feeds import Feeds
+from services.api.retrying import Retrying
 from services.api.services import Api
 from services.api.settings import ApiSettings
+from services.api.tidings import Tidings
 from services.api.waiters import Waiters
 from services.api.web import WebServer, application
 from services.api.wording import wording
@@ -22,6 +25,7 @@ class Running:
     def __init__(self, settings: ApiSettings, database: Database, bus: Bus) -> None:
         deadline = settings.record_deadline
         waiters = Waiters(database)
+        tidings = Tidings()
         asking = Asking(database, bus, deadline=deadline)
         words = wording(settings.locale, settings.time_zone)
         self.api = Api(
@@ -31,12 +35,15 @@ class Running:
             feeds=Feeds(database, bus),
             asking=asking,
             waiters=waiters,
+            retrying=Retrying(database, bus, deadline=deadline),
+            tidings=tidings,
+            doorkeeper=Doorkeeper(database, settings),
         )
         self._server = WebServer(application(self.api), settings.http_host, settings.http_port)
         self._completer = Completer(database, bus, words, waiters, deadline=deadline)
-        self._writer = Writer(database, deadline=deadline, affected=self._completer.look_at)
+        self._writer = Writer(database, deadline=deadline, affected=self._written)
         self._actor = Actor(bus, Assembler(self._writer), tasks=settings.concurrency or IN_HAND)
-        self._clock = Clock(database, asking, self._completer)
+        self._clock = Clock(self.api, self._completer)
 
     @property
     def port(self) -> int:
@@ -47,9 +54,14 @@ class Running:
         """See `shared.service.Running`."""
         return "" if self._server.running else "the HTTP server has stopped"
 
+    def _written(self, affected: set[str]) -> None:
+        self._completer.look_at(affected)
+        self.api.tidings.tell()
+
     async def drain(self) -> None:
         """See `shared.service.Running`."""
         await self._actor.drain()
+        self.api.tidings.close()
         await self._server.close()
 
     async def abort(self) -> None:
@@ -58,6 +70,7 @@ class Running:
         await self._clock.close()
         await self._writer.close()
         await self._completer.close()
+        self.api.tidings.close()
         await self._server.close()
         await self.api.database.close()
 
@@ -70,6 +83,7 @@ async def start(bus: Bus, settings: ApiSettings) -> Running:
     """
     database = await open_database(settings.database_url, settings.data)
     try:
+        await check_address(database, settings.http_host)
         return Running(settings, database, bus)
     except BaseException:
         await database.close()

@@ -9,16 +9,19 @@ import structlog
 from sqlalchemy import func, select, update
 from sqlalchemy.exc import SQLAlchemyError
 
-from services.api.asking import Asking
 from services.api.batch import touch
 from services.api.completer import Completer
-from services.api.database import Database
-from services.api.tables import image_uses, polls, touched
+from services.api.retention import forget
+from services.api.services import Api
+from services.api.tables import feeds, image_uses, polls, touched
 from shared.bus import BusUnavailable
+from shared.messages import FeedDue
 
 log = structlog.get_logger()
 
 TICK_SECONDS = 1.0
+RECONCILE_SECONDS = 300.0
+RETENTION_SECONDS = 900.0
 LEFT_BEHIND_SECONDS = 5.0  # work noted in the database that nobody has done by then is taken over
 AT_ONCE = 200  # rows a tick
 
@@ -26,34 +29,27 @@ AT_ONCE = 200  # rows a tick
 class Clock:
     """Ticks; every replica has one, and what two do at the same time is done once."""
 
-    def __init__(self, database: Database, asking: Asking, completer: Completer) -> None:
-        self._database = database
-        self._asking = asking
+    def __init__(self, api: Api, completer: Completer) -> None:
+        self._api = api
+        self._database = api.database
         self._completer = completer
-        self._task = asyncio.create_task(self._run())
+        duties: tuple[tuple[float, Callable[[], Awaitable[None]]], ...] = (
+            (TICK_SECONDS, self._end_overdue),
+            (TICK_SECONDS, api.asking.repeat),
+            (TICK_SECONDS, self._take_over),
+            (TICK_SECONDS, self._announce_again),
+            (RECONCILE_SECONDS, self._reconcile),
+            (RETENTION_SECONDS, self._forget_old),
+        )
+        self._tasks = [asyncio.create_task(_every(seconds, duty)) for seconds, duty in duties]
 
     async def close(self) -> None:
         """Stop ticking."""
-        self._task.cancel()
-        with suppress(asyncio.CancelledError):
-            await self._task
-
-    async def _run(self) -> None:
-        duties: tuple[Callable[[], Awaitable[None]], ...] = (
-            self._end_overdue,
-            self._asking.repeat,
-            self._take_over,
-            self._announce_again,
-        )
-        while True:
-            await asyncio.sleep(TICK_SECONDS)
-            for duty in duties:
-                try:
-                    await duty()
-                except (SQLAlchemyError, OSError, BusUnavailable) as error:
-                    log.warning("put off", duty=duty.__name__, reason=str(error).splitlines()[0])
-                except Exception:
-                    log.exception("failed", duty=duty.__name__)
+        for task in self._tasks:
+            task.cancel()
+        for task in self._tasks:
+            with suppress(asyncio.CancelledError):
+                await task
 
     async def _end_overdue(self) -> None:
         """Settle as failed what is still open at its poll's deadline."""
@@ -88,6 +84,32 @@ class Clock:
             silent = (await connection.execute(statement)).scalars().all()
         for request_id in silent:
             await self._completer.announce(request_id)
+
+    async def _reconcile(self) -> None:
+        """Have those subscribed feeds polled that have lost their schedule, a few at a time."""
+        scheduled = await self._api.bus.scheduled()
+        async with self._database.read() as connection:
+            statement = select(feeds.c.id).where(feeds.c.subscribed, ~feeds.c.paused)
+            wanted = set((await connection.execute(statement)).scalars())
+        lost = sorted(wanted - scheduled)
+        for feed in lost:
+            await self._api.bus.publish(FeedDue(feed=feed))
+            await asyncio.sleep(RECONCILE_SECONDS / 2 / max(len(lost), RECONCILE_SECONDS))
+
+    async def _forget_old(self) -> None:
+        settings = self._api.settings
+        await forget(self._database, records_days=settings.keep_records_days, events_days=settings.keep_events_days)
+
+
+async def _every(seconds: float, duty: Callable[[], Awaitable[None]]) -> None:
+    while True:
+        await asyncio.sleep(seconds)
+        try:
+            await duty()
+        except (SQLAlchemyError, OSError, BusUnavailable) as error:
+            log.warning("put off", duty=duty.__name__, reason=str(error).splitlines()[0])
+        except Exception:
+            log.exception("failed", duty=duty.__name__)
 
 
 def _long_ago() -> int:

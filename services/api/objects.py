@@ -27,7 +27,7 @@ class Part(msgspec.Struct, frozen=True):
     end: int
 
 
-@route("/img/{name:path}", http_method=["GET", "HEAD"], exclude_from_auth=True, include_in_schema=False)
+@route("/img/{name:path}", http_method=["GET", "HEAD"], opt={"public": True}, include_in_schema=False)
 async def serve_object(request: AnyRequest, name: FromPath[str], api: ApiParts) -> Response[bytes]:
     """Return an object, or the part of it that is asked for."""
     match = _NAME.fullmatch(name)

@@ -5,7 +5,7 @@ from html import unescape
 
 from shared.tags import walk
 
-_LONGEST = 200_000  # characters: beyond that nobody searches, and indexes have limits
+_LONGEST = 100_000  # characters: beyond that nobody searches, and PostgreSQL's index has limits
 _SILENT = frozenset({"script", "style", "template"})
 
 

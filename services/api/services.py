@@ -7,8 +7,11 @@ from litestar.di import NamedDependency
 
 from services.api.asking import Asking
 from services.api.database import Database
+from services.api.doorkeeper import Doorkeeper
 from services.api.feeds import Feeds
+from services.api.retrying import Retrying
 from services.api.settings import ApiSettings
+from services.api.tidings import Tidings
 from services.api.waiters import Waiters
 from shared.bus import Bus
 
@@ -22,6 +25,9 @@ class Api(msgspec.Struct, frozen=True, kw_only=True):
     feeds: Feeds
     asking: Asking
     waiters: Waiters
+    retrying: Retrying
+    tidings: Tidings
+    doorkeeper: Doorkeeper
 
 
 ApiParts: TypeAlias = NamedDependency[Api]  # as the routes are given it

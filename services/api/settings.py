@@ -16,6 +16,9 @@ class ApiSettings(Settings, frozen=True, kw_only=True):
     locale: str = "en"  # of the texts in records: English, or Chinese where it starts with "zh"
     time_zone: str = "UTC"  # of the dates in records, by IANA's name
     record_deadline: float = 600.0  # seconds after its poll until a record is completed with what is there
+    requests_per_minute: int = 6_000  # of each API token
+    keep_records_days: float = 90.0  # records, and what they were built from; articles stay
+    keep_events_days: float = 7.0  # what a client of /api/events may have missed
 
     @property
     def url(self) -> str:

@@ -8,26 +8,72 @@ from contextlib import suppress
 from granian.constants import Interfaces
 from granian.server.embed import Server
 from litestar import Litestar
+from litestar.datastructures import State
 from litestar.di import Provide
 from litestar.openapi.config import OpenAPIConfig
+from litestar.openapi.plugins import JsonRenderPlugin
 
+from services.api.doorkeeper import let_in
 from services.api.objects import serve_object
 from services.api.problems import HANDLERS
+from services.api.routes_articles import list_articles, read_article
+from services.api.routes_events import follow_events
+from services.api.routes_feeds import (
+    change_feed,
+    export_opml,
+    import_opml,
+    list_feeds,
+    list_records,
+    read_feed,
+    subscribe,
+    unsubscribe,
+)
+from services.api.routes_images import find_image, retry_images
+from services.api.routes_mirrored import mirror, read_mirrored_feed, read_mirrored_opml
 from services.api.routes_records import fetch, read_record
+from services.api.routes_system import list_api_tokens, make_api_token, read_openapi, revoke_api_token
 from services.api.services import Api
 from shared.errors import Misconfigured
 
 LARGEST_BODY = 4 * 1024 * 1024  # bytes of a request: an OPML of thousands of feeds
-HANDLERS_OF_ROUTES = [serve_object, fetch, read_record]
+ROUTES = [
+    serve_object,
+    fetch,
+    read_record,
+    list_feeds,
+    subscribe,
+    read_feed,
+    change_feed,
+    unsubscribe,
+    list_records,
+    import_opml,
+    export_opml,
+    list_articles,
+    read_article,
+    find_image,
+    retry_images,
+    follow_events,
+    read_mirrored_feed,
+    read_mirrored_opml,
+    mirror,
+    list_api_tokens,
+    make_api_token,
+    revoke_api_token,
+    read_openapi,
+]
 
 
 def application(api: Api) -> Litestar:
     """Return the ASGI application."""
     return Litestar(
-        HANDLERS_OF_ROUTES,
+        ROUTES,
+        guards=[let_in],
+        state=State({"doorkeeper": api.doorkeeper}),
         dependencies={"api": Provide(lambda: api, sync_to_thread=False)},
         exception_handlers=HANDLERS,
-        openapi_config=OpenAPIConfig(title="Halftone", version="0.1.0"),
+        openapi_config=OpenAPIConfig(
+            title="Halftone", version="0.1.0", path="/docs/schema", render_plugins=[JsonRenderPlugin()]
+        ),
         request_max_body_size=LARGEST_BODY,
         logging_config=None,
     )

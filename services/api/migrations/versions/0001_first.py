@@ -10,6 +10,29 @@ depends_on = None
 
 SERIAL = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 
+# An external-content table, kept current as sqlite.org/fts5.html (section 4.4.3) says.
+SQLITE_SEARCH = (
+    """CREATE VIRTUAL TABLE article_words USING fts5(
+        title, author, words, content=articles, content_rowid=id, tokenize="unicode61 remove_diacritics 2")""",
+    """CREATE TRIGGER article_words_insert AFTER INSERT ON articles BEGIN
+        INSERT INTO article_words(rowid, title, author, words) VALUES (new.id, new.title, new.author, new.words);
+    END""",
+    """CREATE TRIGGER article_words_delete AFTER DELETE ON articles BEGIN
+        INSERT INTO article_words(article_words, rowid, title, author, words)
+        VALUES ('delete', old.id, old.title, old.author, old.words);
+    END""",
+    """CREATE TRIGGER article_words_update AFTER UPDATE ON articles BEGIN
+        INSERT INTO article_words(article_words, rowid, title, author, words)
+        VALUES ('delete', old.id, old.title, old.author, old.words);
+        INSERT INTO article_words(rowid, title, author, words) VALUES (new.id, new.title, new.author, new.words);
+    END""",
+)
+POSTGRESQL_SEARCH = (
+    """ALTER TABLE articles ADD COLUMN search tsvector
+        GENERATED ALWAYS AS (to_tsvector('simple', title || ' ' || author || ' ' || words)) STORED""",
+    "CREATE INDEX article_words ON articles USING gin (search)",
+)
+
 
 def upgrade() -> None:
     """Make the first tables."""
@@ -205,3 +228,6 @@ def upgrade() -> None:
         sa.Column("touched_ms", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("request_id"),
     )
+    dialect = op.get_bind().dialect.name
+    for statement in POSTGRESQL_SEARCH if dialect == "postgresql" else SQLITE_SEARCH:
+        op.execute(statement)

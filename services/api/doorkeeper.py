@@ -1,0 +1,130 @@
+"""Who may do what: everybody on this machine while there is no token, bearers of tokens from then on."""
+
+import time
+from typing import Any
+from urllib.parse import urlsplit
+
+from litestar.connection import ASGIConnection
+from litestar.exceptions import (
+    HTTPException,
+    NotAuthorizedException,
+    PermissionDeniedException,
+    TooManyRequestsException,
+)
+from litestar.handlers import BaseRouteHandler
+
+from services.api.database import Database
+from services.api.settings import ApiSettings
+from services.api.tokens import Token, allows, any_token, check_token
+from shared.errors import Misconfigured
+
+COOKIE = "halftone"
+LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
+REMEMBERED_SECONDS = 2.0  # for which a checked token is not looked up again
+BURST_SECONDS = 10.0  # how much of the allowance may be used at once
+_SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
+
+Connection = ASGIConnection[Any, Any, Any, Any]
+
+
+class Doorkeeper:
+    """Lets requests in; `per_minute` is each token's allowance."""
+
+    def __init__(self, database: Database, settings: ApiSettings) -> None:
+        self._database = database
+        self._own_hosts = LOOPBACK | {urlsplit(settings.url).hostname or ""}
+        self._per_second = settings.requests_per_minute / 60
+        self._checked: dict[str, tuple[float, Token | None]] = {}
+        self._closed: tuple[float, bool] = (0.0, False)
+        self._used: dict[int, tuple[float, float]] = {}  # token → when it was last used, requests that count still
+
+    async def is_closed(self) -> bool:
+        """Tell whether tokens are asked for."""
+        at, closed = self._closed
+        if time.monotonic() - at > REMEMBERED_SECONDS:
+            closed = await any_token(self._database)
+            self._closed = (time.monotonic(), closed)
+        return closed
+
+    async def token(self, token: str) -> Token | None:
+        """Return the token where it is one of ours."""
+        at, known = self._checked.get(token, (0.0, None))
+        if time.monotonic() - at > REMEMBERED_SECONDS or not at:
+            if len(self._checked) > 1_000:  # noqa: PLR2004 - guesses must not fill the memory
+                self._checked.clear()
+            known = await check_token(self._database, token)
+            self._checked[token] = (time.monotonic(), known)
+        return known
+
+    def spend(self, token: Token) -> None:
+        """Count one request against the token's allowance (a leaky bucket).
+
+        Raises:
+            TooManyRequestsException: It is used up.
+        """
+        now = time.monotonic()
+        at, level = self._used.get(token.id, (now, 0.0))
+        level = 1 + max(0.0, float(level) - (now - at) * self._per_second)
+        if level > self._per_second * BURST_SECONDS:
+            raise TooManyRequestsException(
+                "this token has used up its requests for now: see HALFTONE_REQUESTS_PER_MINUTE",
+                headers={"Retry-After": "1"},
+            )
+        self._used[token.id] = (now, level)
+
+    def own_host(self, host: str) -> bool:
+        """Tell whether a `Host` header names this service: another name means a page that rebinds its DNS to us."""
+        return (urlsplit(f"//{host}").hostname or "") in self._own_hosts
+
+
+async def let_in(connection: Connection, handler: BaseRouteHandler) -> None:
+    """Guard of every route: `scope` in its options says what it takes; `public` asks for nothing.
+
+    Raises:
+        NotAuthorizedException: A token is needed.
+        PermissionDeniedException: The token's scope does not hold it, or another site sent the request.
+        TooManyRequestsException: The token's allowance is used up.
+    """
+    keeper: Doorkeeper = connection.app.state.doorkeeper
+    if handler.opt.get("public"):
+        return
+    changes = connection.scope.get("method") not in _SAFE or handler.opt.get("scope") not in {None, "read"}
+    if changes and connection.headers.get("sec-fetch-site", "none") not in {"none", "same-origin"}:
+        raise PermissionDeniedException("another site sent this request: open Halftone's own page")
+    if not await keeper.is_closed():
+        if not keeper.own_host(connection.headers.get("host", "")):
+            raise HTTPException(
+                "without tokens only this machine is served: make one with `halftone tokens new`, or set "
+                "HALFTONE_PUBLIC_URL to the name that you use",
+                status_code=421,
+            )
+        return
+    token = await keeper.token(bearer(connection))
+    if token is None:
+        raise NotAuthorizedException(
+            "send `Authorization: Bearer <token>`; `halftone tokens new` makes one",
+            headers={"WWW-Authenticate": "Bearer"},
+        )
+    wanted = handler.opt.get("scope") or ("write" if changes else "read")
+    if not allows(token.scope, wanted):
+        raise PermissionDeniedException(f"this token may {token.scope}; this takes one that may {wanted}")
+    keeper.spend(token)
+
+
+def bearer(connection: Connection) -> str:
+    """Return the token that a request carries in its header, or in the page's cookie."""
+    kind, _, value = connection.headers.get("authorization", "").partition(" ")
+    return value.strip() if kind.lower() == "bearer" else connection.cookies.get(COOKIE, "")
+
+
+async def check_address(database: Database, host: str) -> None:
+    """Refuse to listen for others while everybody would be let in.
+
+    Raises:
+        Misconfigured: There is no token and `host` is not loopback.
+    """
+    if host not in LOOPBACK and not await any_token(database):
+        raise Misconfigured(
+            f"HALFTONE_HTTP_HOST is {host} and there is no token: whoever reaches it could do anything. "
+            "Make one with `halftone tokens new`, or listen on 127.0.0.1"
+        )

@@ -1,0 +1,85 @@
+"""Events as they happen, over server-sent events (WHATWG HTML, section 9.2); a client that was cut off resumes."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from typing import Annotated
+
+from litestar import Request, get
+from litestar.datastructures import State
+from litestar.params import QueryParameter
+from litestar.response import ServerSentEvent, ServerSentEventMessage
+from sqlalchemy import func, select
+
+from services.api.services import Api, ApiParts
+from services.api.tables import events
+from shared.errors import Reject
+
+LOOK_SECONDS = 1.0  # how often to look for what another replica has written
+REST_SECONDS = 0.1  # between looks: a burst costs few queries
+SIGN_OF_LIFE_SECONDS = 15.0
+AT_ONCE = 500
+LARGEST_ID = 2**62
+
+Subjects = Annotated[list[str] | None, QueryParameter(name="subject", description="Only these, e.g. evt.record.*")]
+Since = Annotated[int | None, QueryParameter(ge=0, lt=LARGEST_ID, description="Only events with a higher id.")]
+
+
+@get("/api/events", media_type="text/event-stream")
+async def follow_events(
+    request: Request[None, None, State], api: ApiParts, subjects: Subjects = None, after: Since = None
+) -> ServerSentEvent:
+    """Follow events; `Last-Event-ID` (or `after`) resumes behind that one, without: from now on."""
+    start = _last_event_id(request.headers.get("last-event-id")) if after is None else after
+    if start is None:
+        start = await _newest(api)
+    headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+    return ServerSentEvent(_follow(api, start, subjects or []), headers=headers)
+
+
+async def _follow(api: Api, position: int, patterns: list[str]) -> AsyncGenerator[ServerSentEventMessage]:
+    yield ServerSentEventMessage(comment="ok", retry=2_000)
+    silent = 0.0
+    while not api.tidings.over:
+        read, messages = await _read(api, position, patterns)
+        for message in messages:
+            yield message
+        if read > position:
+            position, silent = read, 0.0
+            await asyncio.sleep(REST_SECONDS)
+            continue
+        await api.tidings.wait(LOOK_SECONDS)
+        silent += LOOK_SECONDS
+        if silent >= SIGN_OF_LIFE_SECONDS:
+            silent = 0.0
+            yield ServerSentEventMessage(comment="still here")
+
+
+async def _read(api: Api, position: int, patterns: list[str]) -> tuple[int, list[ServerSentEventMessage]]:
+    """Return how far was read, and what of it is wanted."""
+    statement = select(events).where(events.c.id > position).order_by(events.c.id).limit(AT_ONCE)
+    async with api.database.read() as connection:
+        rows = (await connection.execute(statement)).all()
+    wanted = [row for row in rows if not patterns or any(takes(pattern, row.subject) for pattern in patterns)]
+    messages = [ServerSentEventMessage(id=str(row.id), event=row.subject, data=row.data.decode()) for row in wanted]
+    return (rows[-1].id if rows else position), messages
+
+
+def takes(pattern: str, subject: str) -> bool:
+    """Tell whether a subject pattern takes the subject: `*` stands for one token, a last `>` for all that follow."""
+    wanted, tokens = pattern.split("."), subject.split(".")
+    if wanted[-1] == ">":
+        wanted, tokens = wanted[:-1], tokens[: len(wanted) - 1]
+    return len(wanted) == len(tokens) and all(name in {"*", token} for name, token in zip(wanted, tokens, strict=True))
+
+
+async def _newest(api: Api) -> int:
+    async with api.database.read() as connection:
+        return int((await connection.execute(select(func.max(events.c.id)))).scalar() or 0)
+
+
+def _last_event_id(header: str | None) -> int | None:
+    if not header:
+        return None
+    if not header.isascii() or not header.isdigit() or int(header[:30]) >= LARGEST_ID:
+        raise Reject("Last-Event-ID is none of ours: send back the `id` of the last event that you saw")
+    return int(header)
