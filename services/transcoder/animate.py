@@ -4,89 +4,138 @@ Frames are decoded and regions encoded in threads, a few at a time; the canvas i
 """
 
 from collections import deque
-from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from functools import partial
 
 import msgspec
+import numpy as np
 
-from services.transcoder import encode, lzw
-from services.transcoder.canvas import Paint, Touched
-from services.transcoder.composite import Screen
+from services.transcoder import encode
+from services.transcoder.canvas import Box
 from services.transcoder.delta import Delta, Region
-from services.transcoder.gif import Gif
+from services.transcoder.rendition import Unrenderable
+from services.transcoder.sources import Source
 from services.transcoder.webp import MOST_MS_A_FRAME, Patch, animation
 
-AHEAD = 2
-"""Frames per thread that may wait, decoded or to be encoded."""
+FEW_COLOURS = 128
+"""With at most so many in a sample of it, a region may well be smaller without loss."""
+SAMPLE = 2048
 
 
 class Film(msgspec.Struct, frozen=True):
-    """An animated WebP file and whether each of its frames is exact."""
+    """An animated WebP file, its frames' count and milliseconds, and whether all pixels of all frames are exact."""
 
     data: bytes
+    frames: int
+    duration_ms: int
     lossless: bool
 
 
-def gif_steps(
-    data: bytes, gif: Gif, screen: Screen, pool: ThreadPoolExecutor, ahead: int
-) -> Iterator[tuple[Touched, int]]:
-    """Bring a screen from frame to frame; give the rectangle that changed and the frame's milliseconds."""
-    stride = screen.pixels.shape[1]
-    coming: deque[Future[Paint]] = deque()
-    frames = iter(gif.frames)
-    for frame in gif.frames:
-        while len(coming) < ahead and (following := next(frames, None)):
-            coming.append(pool.submit(lzw.paint, data, following, gif.width, stride, gif.height))
-        yield screen.draw(coming.popleft().result(), frame.disposal), frame.duration_ms
+def animate(source: Source, quality: int, lossless: bool, threads: int) -> Film:
+    """Encode an animation.
 
-
-def animate_gif(data: bytes, gif: Gif, quality: int, lossless: bool, threads: int) -> Film:
-    """Encode a GIF."""
-    screen = Screen(gif.width, gif.height)
+    Raises:
+        Unrenderable: It has no frame that can be decoded.
+    """
+    frames = duration = 0
     with ThreadPoolExecutor(threads) as pool:
-        steps = gif_steps(data, gif, screen, pool, threads * AHEAD)
-        delta = Delta(screen.pixels, gif.width, gif.height, lossless)
-        reel = _Reel(pool, quality, lossless, threads * AHEAD)
-        for touched, duration in steps:
-            reel.add(delta.take(touched), duration)
-        return Film(animation(gif.width, gif.height, gif.plays, True, reel.finish()), lossless)
+        choice = _Choice(quality, lossless)
+        reel = _Reel(pool, choice, threads + 1)
+        delta = Delta(source.pixels, source.width, source.height)
+        for touched, shown_ms in source.play(pool, threads + 1):
+            reel.add(delta.take(touched, exactly=choice.lossless or not frames), shown_ms)
+            frames += 1
+            duration += shown_ms
+        patches = reel.finish()
+    if not frames:
+        raise Unrenderable("none of its frames can be decoded")
+    data = animation(source.width, source.height, source.plays, not delta.always_opaque, patches)
+    return Film(data, frames, duration, choice.exact)
+
+
+class _Choice:
+    """Chooses between lossy and lossless: tries both now and then, and keeps to the winner in between."""
+
+    def __init__(self, quality: int, lossless: bool) -> None:
+        self._quality = quality
+        self._always = lossless
+        self._count: int = 0
+        self._next_trial: int = 0
+        self.lossless = lossless
+        self.exact = True
+
+    def encoder(self, region: Region) -> Callable[[], encode.Encoded]:
+        """Give how to encode the next region."""
+        trial = not self._always and self._count == self._next_trial and _few_colours(region)
+        if self._count == self._next_trial:
+            self._next_trial = self._count * 3 or 1
+        self._count += 1
+        if trial:
+            return partial(encode.smaller, region, self._quality)
+        if self.lossless:
+            return partial(encode.lossless, region)
+        return partial(encode.lossy, region, self._quality)
+
+    def learn(self, encoded: encode.Encoded) -> None:
+        """Keep to what won the latest trial."""
+        self.exact = self.exact and encoded.lossless
+        if encoded.trial:
+            self.lossless = encoded.lossless
 
 
 class _Reel:
-    """Collects regions, encodes them in threads, and holds each back until its duration is known."""
+    """Has regions encoded in threads, and holds each back until its duration is known."""
 
-    def __init__(self, pool: ThreadPoolExecutor, quality: int, lossless: bool, ahead: int) -> None:
+    def __init__(self, pool: Executor, choice: _Choice, waiting: int) -> None:
         self._pool = pool
-        self._quality = quality
-        self._lossless = lossless
-        self._ahead = ahead
-        self._encoding: deque[tuple[Region, int, Future[bytes]]] = deque()
+        self._choice = choice
+        self._waiting = waiting
+        self._encoding: deque[tuple[Patch, Future[encode.Encoded]]] = deque()
         self._done: list[bytes] = []
 
     def add(self, region: Region | None, duration_ms: int) -> None:
+        """Take what to send of a frame; None shows what there is for longer."""
         if region is None:
-            self._extend(duration_ms)
-            return
-        if self._lossless:
-            future = self._pool.submit(encode.lossless, region)
+            if not self._extend(duration_ms):
+                self._encoding.append((_patch(Box(0, 0, 1, 1), duration_ms), self._pool.submit(encode.nothing)))
         else:
-            future = self._pool.submit(encode.lossy, region, self._quality)
-        self._encoding.append((region, duration_ms, future))
-        if len(self._encoding) > self._ahead:
+            future = self._pool.submit(self._choice.encoder(region))
+            self._encoding.append((_patch(region.box, duration_ms, replaces=region.replaces), future))
+            if not self._done and len(self._encoding) == 1:
+                self._choice.learn(future.result())
+        if len(self._encoding) > self._waiting:
             self._write()
 
     def finish(self) -> list[bytes]:
+        """Give the ANMF chunks of all frames."""
         while self._encoding:
             self._write()
         return self._done
 
-    def _extend(self, duration_ms: int) -> None:
-        region, before, future = self._encoding.pop()
-        self._encoding.append((region, min(before + duration_ms, MOST_MS_A_FRAME), future))
+    def _extend(self, duration_ms: int) -> bool:
+        """Show the latest patch for longer, as far as a duration's 24 bits reach."""
+        if not self._encoding or self._encoding[-1][0].duration_ms + duration_ms > MOST_MS_A_FRAME:
+            return False
+        patch, future = self._encoding.pop()
+        longer = msgspec.structs.replace(patch, duration_ms=patch.duration_ms + duration_ms)
+        self._encoding.append((longer, future))
+        return True
 
     def _write(self) -> None:
-        region, duration, future = self._encoding.popleft()
-        left, top, right, bottom = region.box
-        self._done.append(
-            bytes(Patch(left, top, right - left, bottom - top, duration, region.replaces, future.result()))
-        )
+        patch, future = self._encoding.popleft()
+        encoded = future.result()
+        self._choice.learn(encoded)
+        self._done.append(bytes(msgspec.structs.replace(patch, chunks=encoded.chunks)))
+
+
+def _patch(box: Box, duration_ms: int, replaces: bool = False) -> Patch:
+    """Give a frame whose bitstream is still being made."""
+    left, top, right, bottom = box
+    return Patch(left, top, right - left, bottom - top, duration_ms, replaces, b"")
+
+
+def _few_colours(region: Region) -> bool:
+    """Tell by a sample whether a region may well be smaller without loss."""
+    every = max(1, region.pixels.size // SAMPLE)
+    return np.unique(region.pixels.ravel()[::every]).size <= FEW_COLOURS

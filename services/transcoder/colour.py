@@ -2,12 +2,12 @@
 
 from functools import lru_cache
 from io import BytesIO
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 from PIL import Image, ImageCms
 
-SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB"))
+SRGB = ImageCms.ImageCmsProfile(cast("Any", ImageCms.createProfile("sRGB")))
 _SPACES = {"RGB": ("RGB", "RGBA"), "GRAY": ("L",), "CMYK": ("CMYK",)}
 _SIXTEEN_BITS = 65_535
 
@@ -59,10 +59,10 @@ def _transform(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
 @lru_cache(maxsize=32)
 def _built(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
     source = ImageCms.ImageCmsProfile(BytesIO(profile))
-    core = cast("ImageCms.core.CmsProfile", source.profile)
-    if "sRGB" in (core.profile_description or ""):
+    known = cast("Any", source.profile)  # Pillow annotates it as the file it came from
+    if "sRGB" in (known.profile_description or ""):
         return None
-    if mode not in _SPACES.get(core.xcolor_space.strip(), ()):
+    if mode not in _SPACES.get(known.xcolor_space.strip(), ()):
         return None
     target = "RGBA" if mode == "RGBA" else "RGB"
     return ImageCms.buildTransform(source, SRGB, mode, target)

@@ -55,25 +55,33 @@ class Region(msgspec.Struct, frozen=True):
 class Delta:
     """Compares one canvas, as it changes, with what was sent of it."""
 
-    def __init__(self, canvas: Pixels, width: int, height: int, exactly: bool) -> None:
+    def __init__(self, canvas: Pixels, width: int, height: int) -> None:
         self._canvas = canvas
         self._sent = np.zeros_like(canvas)
         self._differs = np.zeros(canvas.shape, np.bool_)
         self._size = (width, height)
-        self._exactly = exactly
         self._grid = (canvas.shape[0] // TILE, canvas.shape[1] // TILE)
         self._opaque = False
+        self.always_opaque = True
 
-    def take(self, touched: Touched) -> Region | None:
+    def take(self, touched: Touched, *, exactly: bool) -> Region | None:
         """Give what to send after such a change; None where nothing of it is visible.
 
         What is given counts as sent.
+
+        Args:
+            touched: Where to look.
+            exactly: Whether to send what nobody sees, too.
         """
         found = self._different(touched)
-        found, dirty = self._exact(found) if self._exactly else self._visible(found)
-        if not found.size:
-            return None
-        clear = touched.clears and not self._all_opaque(self._canvas.ravel().take(found))
+        found, dirty = self._exact(found) if exactly else self._visible(found)
+        region = self._region(touched, found, dirty) if found.size else None
+        self.always_opaque = self.always_opaque and self._opaque
+        return region
+
+    def _region(self, touched: Touched, found: Positions, dirty: NDArray[np.bool_]) -> Region:
+        """Choose the shape of what to send."""
+        clear = touched.clears and not _all_opaque(self._canvas.ravel().take(found))
         self._opaque = self._opaque and not clear
         tiles = _around(dirty)
         dirty = dirty[tiles.slices]
@@ -102,9 +110,10 @@ class Delta:
     def _tile_of(self, at: Positions) -> NDArray[np.uint32]:
         """Give the number of each position's tile, counted row by row."""
         stride = np.uint32(self._canvas.shape[1])
-        at = at.astype(np.uint32)
-        rows = at // stride
-        return rows // TILE * (stride // TILE) + (at - rows * stride) // TILE
+        pixels = at.astype(np.uint32)
+        rows = pixels // stride
+        columns = pixels - rows * stride
+        return (rows // TILE * (stride // TILE) + columns // TILE).astype(np.uint32, copy=False)
 
     def _different(self, touched: Touched) -> Positions:
         """Give the positions that differ at all."""
@@ -128,7 +137,7 @@ class Delta:
         """Send a rectangle as it is."""
         pixels = self._canvas[box.slices].copy()
         self._sent[box.slices] = pixels
-        if self._all_opaque(pixels):
+        if self._opaque or _all_opaque(pixels):
             self._opaque = self._opaque or (box.right - box.left, box.bottom - box.top) == self._size
             return Region(box, pixels, Cover.ALL, None, replaces=False)
         if not replaces:
@@ -142,7 +151,7 @@ class Delta:
         where = (rows + tiles.top, slice(None), columns + tiles.left, slice(None))
         content = _by_tile(self._canvas)[where]
         _by_tile(self._sent)[where] = content
-        opaque = self._all_opaque(content)
+        opaque = self._opaque or _all_opaque(content)
         if not opaque:
             _skip_translucent(content)
         flat = GREY if opaque else 0
@@ -154,16 +163,14 @@ class Delta:
             return Region(box, pixels, Cover.TILES, dirty, replaces=False)
         return Region(box, pixels, Cover.ALPHA, None, replaces=False)
 
-    def _all_opaque(self, pixels: Pixels) -> bool:
-        """Tell whether all are; where all of the canvas is known to be, they are not looked at."""
-        return self._opaque or bool((pixels & OPAQUE == OPAQUE).all())
+
+def _all_opaque(pixels: Pixels) -> bool:
+    return bool((pixels & OPAQUE == OPAQUE).all())
 
 
 def _around(dirty: NDArray[np.bool_]) -> Box:
     """Give the rectangle around the tiles that are set, counted in tiles."""
     rows, columns = np.flatnonzero(dirty.any(1)), np.flatnonzero(dirty.any(0))
-    if not rows.size:
-        return Box(0, 0, 0, 0)
     return Box(int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1)
 
 

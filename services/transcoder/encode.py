@@ -2,6 +2,7 @@
 
 from io import BytesIO
 
+import msgspec
 import numpy as np
 from PIL import Image
 
@@ -16,31 +17,56 @@ METHOD = 2
 RAISE = 5
 """A rendition's quality means what it looks like: method 2 needs this much more for what slower encoders of whole
 frames show at the same number."""
+LOSSLESS_OPTIONS = {"lossless": True, "quality": 40, "method": METHOD}
 
 
-def lossy(region: Region, quality: int) -> bytes:
-    """Give a region's chunks for an ANMF frame, at a rendition's quality 1 to 100."""
-    chunks = _save(region.pixels, region.cover is not Cover.ALPHA, quality=min(quality + RAISE, 100), method=METHOD)
-    if region.tiles is None:
-        return chunks
-    high, wide = region.pixels.shape
-    return tile_mask(region.tiles, wide, high) + chunks
+class Encoded(msgspec.Struct, frozen=True):
+    """A region's chunks for an ANMF frame, whether they are exact, and whether both ways were tried."""
+
+    chunks: bytes
+    lossless: bool
+    trial: bool = False
 
 
-def lossless(region: Region) -> bytes:
-    """Give a region's chunks for an ANMF frame, every visible pixel exact."""
-    return _save(region.pixels, region.cover is Cover.ALL, lossless=True, quality=40, method=METHOD)
+def lossy(region: Region, quality: int) -> Encoded:
+    """Encode at a rendition's quality, 1 to 100."""
+    chunks = _save(region.pixels, region.cover is not Cover.ALPHA, **lossy_options(quality))
+    if region.tiles is not None:
+        high, wide = region.pixels.shape
+        chunks = tile_mask(region.tiles, wide, high) + chunks
+    return Encoded(chunks, lossless=False)
+
+
+def lossless(region: Region) -> Encoded:
+    """Encode so that every visible pixel is exact."""
+    chunks = _save(region.pixels, region.cover is Cover.ALL, **LOSSLESS_OPTIONS)
+    return Encoded(chunks, lossless=True)
+
+
+def smaller(region: Region, quality: int) -> Encoded:
+    """Encode both ways, and give the smaller."""
+    best = min(lossless(region), lossy(region, quality), key=lambda encoded: len(encoded.chunks))
+    return msgspec.structs.replace(best, trial=True)
+
+
+def nothing() -> Encoded:
+    """Give one transparent pixel, which changes nothing."""
+    return Encoded(_save(np.zeros((1, 1), np.uint32), opaque=False, **LOSSLESS_OPTIONS), lossless=True)
+
+
+def lossy_options(quality: int) -> dict[str, int]:
+    """Give Pillow's options for a rendition's quality, 1 to 100."""
+    return {"quality": min(quality + RAISE, 100), "method": METHOD}
 
 
 def picture(pixels: Pixels, opaque: bool) -> Image.Image:
     """See RGBA pixels as an image, without a copy."""
     high, wide = pixels.shape
     mode = "RGBX" if opaque else "RGBA"
-    buffer = np.ascontiguousarray(pixels)
-    return Image.frombuffer(mode, (wide, high), buffer, "raw", mode, 0, 1)
+    return Image.frombuffer(mode, (wide, high), np.ascontiguousarray(pixels), "raw", mode, 0, 1)
 
 
-def _save(pixels: Pixels, opaque: bool, **how: bool | int) -> bytes:
+def _save(pixels: Pixels, opaque: bool, **how: int) -> bytes:
     out = BytesIO()
     picture(pixels, opaque).save(out, FORMAT, **how)
     return bitstream(out.getvalue())

@@ -209,6 +209,11 @@ def _control(block: bytes) -> _Control:
     disposal = flags >> 2 & 7
     return _Control(
         Disposal(disposal) if disposal in {2, 3} else Disposal.KEEP,
-        delay * 10 if delay * 10 > SHORTEST_DELAY_MS else DEFAULT_DELAY_MS,
+        shown_ms(delay * 10),
         transparent if flags & 1 else None,
     )
+
+
+def shown_ms(delay_ms: int) -> int:
+    """Give how long browsers show a frame that asks for this."""
+    return delay_ms if delay_ms > SHORTEST_DELAY_MS else DEFAULT_DELAY_MS

@@ -1,13 +1,19 @@
 """Make the rendition of an image: the one call that the service and the command line make."""
 
+from collections.abc import Callable
+
 import msgspec
 
 from services.transcoder import stills
-from services.transcoder.animate import animate_gif
+from services.transcoder.animate import animate
+from services.transcoder.budget import within_budget
 from services.transcoder.drawings import draw
 from services.transcoder.gif import parse
+from services.transcoder.kept import without_metadata
 from services.transcoder.rendition import RenderOptions, Rendition, Unrenderable
 from services.transcoder.sniff import SHOWN_BY_BROWSERS, Format, sniff
+from services.transcoder.sources import GifSource, PagesSource, Scaled, Source
+from services.transcoder.webp import MOST_PIXELS_A_SIDE
 
 WEBP = SHOWN_BY_BROWSERS[Format.WEBP]
 
@@ -22,55 +28,107 @@ def transcode(data: bytes, options: RenderOptions = RenderOptions()) -> Renditio
     Raises:
         Unrenderable: It is no image that is rendered, broken, or beyond a limit.
     """
-    if len(data) > options.limits.source_bytes:
-        raise Unrenderable(f"it has {len(data):,} bytes; {options.limits.source_bytes:,} are allowed")
+    limit = options.limits.source_bytes
+    if len(data) > limit:
+        raise Unrenderable(f"it has {len(data):,} bytes; {limit:,} are allowed")
     known = sniff(data)
-    rendition = _gif(data, options) if known is Format.GIF else _still(data, known, options)
-    return _kept(data, known, rendition)
+    return _kept(data, known, _rendered(data, known, options))
 
 
-def _gif(data: bytes, options: RenderOptions) -> Rendition:
-    gif = parse(data, options.limits)
-    film = animate_gif(data, gif, options.quality, options.lossless, options.workers)
-    return Rendition(
-        data=film.data,
-        content_type=WEBP,
-        width=gif.width,
-        height=gif.height,
-        frames=len(gif.frames),
-        duration_ms=gif.duration_ms,
-        source_bytes=len(data),
-        quality=100 if film.lossless else options.quality,
-        lossless=film.lossless,
-    )
+def _rendered(data: bytes, known: Format, options: RenderOptions) -> Rendition:
+    match known:
+        case Format.GIF:
+            gif = parse(data, options.limits)
+            return _animation(lambda: GifSource(data, gif), len(data), options)
+        case Format.SVG:
+            return _still(stills.decode(draw(data, options.limits), options.max_width), len(data), options)
+        case _:
+            return _opened(data, known, options)
 
 
-def _still(data: bytes, known: Format, options: RenderOptions) -> Rendition:
-    opened = draw(data, options.limits) if known is Format.SVG else stills.open_image(data, known, options.limits)
-    image = stills.decode(opened, options.max_width)
-    still = stills.encode_exactly(image) if options.lossless else stills.encode(image, options.quality)
-    return Rendition(
-        data=still.data,
-        content_type=WEBP,
-        width=image.width,
-        height=image.height,
-        frames=1,
-        duration_ms=0,
-        source_bytes=len(data),
-        quality=100 if still.lossless else options.quality,
-        lossless=still.lossless,
-    )
+def _opened(data: bytes, known: Format, options: RenderOptions) -> Rendition:
+    image = stills.open_image(data, known, options.limits)
+    frames = int(getattr(image, "n_frames", 1))
+    first = int(bool(image.info.get("default_image")))
+    if known in {Format.TIFF, Format.ICO} or frames - first < 2:  # noqa: PLR2004 - pages and sizes are no animation
+        return _still(stills.decode(image, options.max_width), len(data), options)
+    _check_frames(image.width * image.height, frames, options)
+    return _animation(lambda: PagesSource(stills.open_image(data, known, options.limits), first), len(data), options)
+
+
+def _check_frames(pixels: int, frames: int, options: RenderOptions) -> None:
+    limits = options.limits
+    if frames > limits.frames:
+        raise Unrenderable(f"it has {frames:,} frames; {limits.frames:,} are allowed")
+    if pixels * frames > limits.total_pixels:
+        raise Unrenderable(f"its frames have more than {limits.total_pixels:,} pixels in all")
+
+
+def _animation(source: Callable[[], Source], source_bytes: int, options: RenderOptions) -> Rendition:
+    size = source()
+    if size.width * size.height > options.limits.canvas_pixels:
+        allowed = options.limits.canvas_pixels
+        raise Unrenderable(f"its canvas has {size.width} x {size.height} pixels; {allowed:,} are allowed in all")
+
+    def render(quality: int, width: int) -> Rendition:
+        frames = source() if width >= size.width else Scaled(source(), width)
+        film = animate(frames, quality, options.lossless, options.workers)
+        return Rendition(
+            data=film.data,
+            content_type=WEBP,
+            width=frames.width,
+            height=frames.height,
+            frames=film.frames,
+            duration_ms=film.duration_ms,
+            source_bytes=source_bytes,
+            quality=100 if film.lossless else quality,
+            lossless=film.lossless,
+            notes=_scaled_note(size.width, frames.width),
+        )
+
+    return within_budget(render, _width(size.width, size.height, options), options)
+
+
+def _still(image: stills.Image.Image, source_bytes: int, options: RenderOptions) -> Rendition:
+    def render(quality: int, width: int) -> Rendition:
+        small = stills.shrink(image, width)
+        still = stills.encode_exactly(small) if options.lossless else stills.encode(small, quality, options.workers)
+        return Rendition(
+            data=still.data,
+            content_type=WEBP,
+            width=small.width,
+            height=small.height,
+            frames=1,
+            duration_ms=0,
+            source_bytes=source_bytes,
+            quality=100 if still.lossless else quality,
+            lossless=still.lossless,
+            notes=_scaled_note(image.width, small.width),
+        )
+
+    return within_budget(render, _width(image.width, image.height, options), options)
+
+
+def _width(width: int, height: int, options: RenderOptions) -> int:
+    """Give the widest that the options and WebP's longest side allow."""
+    side = MOST_PIXELS_A_SIDE
+    return min(width, side, max(1, side * width // height), options.max_width or width)
+
+
+def _scaled_note(before: int, after: int) -> tuple[str, ...]:
+    return (f"scaled from {before} to {after} pixels in width",) if after < before else ()
 
 
 def _kept(data: bytes, known: Format, rendition: Rendition) -> Rendition:
-    """Keep the source's bytes where ours are not fewer and browsers show them."""
+    """Keep the source, less its metadata, where ours is not smaller and browsers show it."""
     if len(rendition.data) < len(data) or known not in SHOWN_BY_BROWSERS:
         return rendition
+    kept = without_metadata(data, known)
     return msgspec.structs.replace(
         rendition,
-        data=data,
+        data=kept,
         content_type=SHOWN_BY_BROWSERS[known],
         quality=100,
         lossless=True,
-        notes=(*rendition.notes, "kept the source's bytes: no WebP of it is smaller"),
+        notes=("kept the source's image: no WebP of it is smaller",),
     )
