@@ -25,10 +25,13 @@ class Secret(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
             Misconfigured: The variable or file is not there or is empty; the text names it, not its content.
         """
         value = os.environ.get(self.env, "") if self.env else _content(self.file)
-        if not value.strip():
-            where = f"environment variable {self.env}" if self.env else f"file {self.file}"
+        value = value.strip()
+        where = f"environment variable {self.env}" if self.env else f"file {self.file}"
+        if not value:
             raise Misconfigured(f"the {where} is not set or empty")
-        return value.strip()
+        if not (value.isascii() and value.isprintable()):
+            raise Misconfigured(f"the {where} holds characters that no HTTP header may carry")
+        return value
 
 
 def _content(file: str) -> str:

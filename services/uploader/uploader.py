@@ -9,10 +9,10 @@ from services.uploader.accounts import Account, Accounts
 from services.uploader.accounts_table import accounts_table, show
 from services.uploader.gate import Gate
 from services.uploader.healths import Healths
+from services.uploader.locks import Locks
 from services.uploader.names import content_hash, object_name
 from services.uploader.renditions import Claim, Rendition, Renditions
 from services.uploader.stores.store import EXISTED, Full, RateLimited, Stored, Unverified
-from services.uploader.turns import Turns
 from shared import metrics
 from shared.bus import KeyValue
 from shared.errors import HalftoneError, Reject, Retry
@@ -66,7 +66,7 @@ class Uploader:
         self.healths = Healths(healths)
         self._gate = Gate(accounts, self.healths)
         self.renditions = Renditions(renditions)
-        self._turns = Turns()
+        self._locks = Locks()
 
     async def upload(self, data: bytes, content_type: str, day: str) -> Placement:
         """Store the bytes, unless they are stored already, and return where they are.
@@ -84,14 +84,18 @@ class Uploader:
         self.accounts.refresh()
         content = content_hash(data)
         name = object_name(content, content_type, day)
-        async with self._turns.take(content):
+        async with self._locks.take(content):
             claim = await self.renditions.claim(content, name, await self._gate.first(content, len(data)))
             if isinstance(claim, Rendition):
                 metrics.UPLOADS.labels(claim.account, "existed").inc()
                 return Placement(claim.url, claim.account, created=False, http_code=EXISTED)
             async with claim.renewed():
-                found = await self._left_behind(claim) if claim.inherited else None
-                return found or await self._store(claim, content, data, content_type)
+                try:
+                    found = await self._left_behind(claim) if claim.inherited else None
+                    return found or await self._store(claim, content, data, content_type)
+                except Unverified:
+                    await claim.release()  # it is there: whoever tries next waits for its URL, not for the lease
+                    raise
 
     async def unready(self) -> str:
         """Return why no account can take anything now, "" where one can; shows the accounts as metrics."""
@@ -138,7 +142,6 @@ class Uploader:
             metrics.UPLOADS.labels(account.name, "failed").inc()
             return Failure(account.name, str(error), tried=True, final=True)
         except Unverified:
-            await claim.release()  # it is there, so the next try waits for its URL: elsewhere it would be stored twice
             raise
         except Retry as error:
             return await self._failed(account, name, error)
@@ -177,5 +180,7 @@ async def _found(account: Account, name: str) -> str | None:
     try:
         async with asyncio.timeout(FIND_SECONDS):
             return await account.store.find(name)
+    except Unverified:
+        raise
     except (HalftoneError, TimeoutError):
         return None

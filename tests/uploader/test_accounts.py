@@ -104,6 +104,15 @@ def test_a_secret_that_is_not_there_names_where_it_should_be(tmp_path: Path, ref
     assert complaint in str(caught.value)
 
 
+def test_a_secret_that_no_header_can_carry_is_refused_and_not_repeated(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TOKEN", f"{SECRET}\u00e9")
+    with pytest.raises(Misconfigured, match="TOKEN holds characters") as caught:
+        load(tmp_path, GITHUB + 'token = { env = "TOKEN" }\n')
+    assert SECRET not in str(caught.value)
+
+
 def test_nothing_that_is_printed_of_an_account_holds_its_secret(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -69,7 +69,9 @@ class GitHubStore:
         path = _path(name)
         async for repository in self._newest_first():
             if await repository.blob(path):
-                return await self._url_of_existing(repository, path)
+                url = await self._url_of_existing(repository, path)
+                await self._verify(url)
+                return url
         return None
 
     async def get(self, name: str) -> bytes | None:
@@ -87,6 +89,7 @@ class GitHubStore:
         async with self._turns.take(self._settings.name) as turn:
             self._api.enter(turn)
             try:
+                await self._api.commit_allowed()
                 async for repository in self._newest_first():
                     await repository.delete(path)
             finally:

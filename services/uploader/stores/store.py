@@ -55,7 +55,11 @@ class Store(Protocol):
         ...
 
     async def find(self, name: str) -> str | None:
-        """Return the object's public URL, None where there is no such object."""
+        """Return the object's public URL, None where there is no such object.
+
+        Raises:
+            Unverified: It is there, and its URL does not answer yet.
+        """
         ...
 
     async def get(self, name: str) -> bytes | None:

@@ -11,11 +11,12 @@ import msgspec
 from services.uploader.stores.github_budget import Budget
 from shared.bus import Conflict, KeyEntry, KeyValue
 from shared.errors import HalftoneError, Retry
-from shared.memory import MemoryBucket
+from shared.memory import MemoryBus
+from shared.topology import ACCOUNTS
 
 LEASE_SECONDS = 10.0  # a writer that did not renew for so long is dead
 RENEW_SECONDS = 3.0
-LOOK_SECONDS = 0.2
+LOOK_SECONDS = 0.5
 PATIENCE_SECONDS = 120.0
 
 
@@ -67,7 +68,7 @@ class Turns:
     """Who writes into which account; alone until a bucket is shared with other replicas."""
 
     def __init__(self) -> None:
-        self._bucket: KeyValue = MemoryBucket()
+        self._bucket: KeyValue = MemoryBus().bucket(ACCOUNTS)
         self._us = uuid.uuid4().hex
 
     def share(self, bucket: KeyValue) -> None:

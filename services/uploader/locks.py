@@ -5,7 +5,7 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
 
-class Turns:
+class Locks:
     """A lock per key, forgotten with its last user."""
 
     def __init__(self) -> None:
