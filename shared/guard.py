@@ -81,7 +81,7 @@ async def resolve(host: str, port: int) -> list[str]:
             found = await loop.run_in_executor(_RESOLVERS, _getaddrinfo, host, port)
     except TimeoutError:
         raise Unreachable(f"no answer from the DNS for {host}") from None
-    except (OSError, UnicodeError) as error:
+    except (OSError, ValueError) as error:  # ValueError: it cannot be a host, by its characters
         raise Unreachable(f"no such host: {host}") from error
     return list(dict.fromkeys(found))
 

@@ -203,7 +203,7 @@ def _proxy_pool(
 
 
 def _origin(url: httpx.URL) -> tuple[str, int]:
-    return url.host, url.port or (443 if url.scheme == "https" else 80)
+    return url.raw_host.decode("ascii"), url.port or (443 if url.scheme == "https" else 80)
 
 
 def _without_user(url: httpx.URL) -> tuple[httpx.URL, dict[str, str]]:

@@ -183,3 +183,58 @@ async def test_nobody_listening_is_said() -> None:
     async with Web(frozenset({("127.0.0.1", 1)})) as client:
         with pytest.raises(Unreachable, match=r"cannot connect to 127\.0\.0\.1:1: refused"):
             await get(client, "http://127.0.0.1:1/")
+
+
+async def test_a_user_and_password_in_the_url_are_told_to_its_origin_alone(site: Site) -> None:
+    async with running_site() as other:
+        site.page("/a", status="302 Found", Location="/b")
+        site.page("/b", status="302 Found", Location=other.url("/").replace("//", "//mallory:x@"))
+        other.page("/")
+        async with Web(frozenset({site.origin, other.origin})) as both:
+            answer = await get(both, site.url("/a").replace("//", "//a%20b:c%3Ad@"))
+    assert [request.headers.get("authorization") for request in site.requests] == ["Basic YSBiOmM6ZA=="] * 2
+    assert ("authorization" in other.requests[0].headers, answer.url) == (False, other.url("/"))
+
+
+async def test_errors_do_not_tell_the_password(site: Site) -> None:
+    async with Web() as web:
+        with pytest.raises(Blocked) as caught:
+            await get(web, site.url().replace("//", "//user:secret@"))
+    assert "secret" not in str(caught.value)
+
+
+async def test_headers_may_be_replaced_but_not_those_that_frame_the_message(web: Web, site: Site) -> None:
+    site.page("/")
+    headers = {"user-agent": "Mine/1", "host": "other.example", "Accept-Encoding": "compress", "X-Key": "k"}
+    await web.get(site.url(), max_bytes=1000, seconds=5, headers=headers)
+    sent = site.requests[0].headers
+    assert (sent["user-agent"], sent["host"], sent["accept-encoding"], sent["x-key"]) == (
+        "Mine/1",
+        f"127.0.0.1:{site.port}",
+        "gzip, br, zstd",
+        "k",
+    )
+
+
+async def test_a_configured_proxy_is_handed_the_whole_url_and_its_password(site: Site) -> None:
+    async def public(host: str, port: int) -> list[str]:
+        del port
+        return ["127.0.0.1" if host == "127.0.0.1" else "93.184.216.34"]
+
+    proxy = site.url().replace("//", "//me:pw@")
+    site.page("http://public.example/page", b"through the proxy")
+    async with Web(resolver=public, proxies=[proxy]) as web:
+        answer = await web.get("http://public.example/page", max_bytes=1000, seconds=5, proxy=proxy)
+    assert (answer.body, site.requests[0].headers["proxy-authorization"]) == (b"through the proxy", "Basic bWU6cHc=")
+
+
+async def test_a_form_is_posted_once(web: Web, site: Site) -> None:
+    site.page("/", status="202 Accepted")
+    answer = await web.post(
+        site.url(), {"hub.mode": "subscribe", "hub.topic": "http://x/?a=1&b"}, max_bytes=9, seconds=5
+    )
+    assert (answer.status, site.requests[0].method, site.requests[0].headers["content-type"]) == (
+        202,
+        "POST",
+        "application/x-www-form-urlencoded",
+    )
