@@ -52,9 +52,9 @@ class Claim:
         """Say where the bytes are. Raises `Retry` where the claim is lost."""
         await self._write(msgspec.structs.replace(self.rendition, state="stored", url=url, used=time.time()))
 
-    async def release(self) -> None:
-        """Let anybody try at once. Raises `Retry` where the claim is lost."""
-        await self._write(msgspec.structs.replace(self.rendition, state="free"))
+    async def release(self, account: str) -> None:
+        """Let anybody try at once; `account` may have the bytes, "" for none. Raises `Retry` where the claim is lost."""
+        await self._write(msgspec.structs.replace(self.rendition, state="free", account=account))
 
     @asynccontextmanager
     async def renewed(self) -> AsyncGenerator[None]:

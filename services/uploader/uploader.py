@@ -94,7 +94,7 @@ class Uploader:
                     found = await self._left_behind(claim) if claim.inherited else None
                     return found or await self._store(claim, content, data, content_type)
                 except Unverified:
-                    await claim.release()  # it is there: whoever tries next waits for its URL, not for the lease
+                    await claim.release(claim.rendition.account)  # it is there: who tries next waits for its URL
                     raise
 
     async def unready(self) -> str:
@@ -127,7 +127,7 @@ class Uploader:
                 await self._gate.stored(account, len(data) if outcome.created else 0)
                 return await self._placed(claim, account, outcome, _tried(failures))
             failures.append(outcome)
-        await claim.release()
+        await claim.release("")
         raise await self._given_up(failures)
 
     async def _try(self, claim: Claim, account: Account, data: bytes, content_type: str) -> Stored | Failure:

@@ -99,7 +99,7 @@ async def test_whoever_lost_the_claim_learns_it(bucket: KeyValue) -> None:
 
 
 async def test_a_released_claim_is_free_at_once(bucket: KeyValue) -> None:
-    await (await claimed(bucket)).release()
+    await (await claimed(bucket)).release("")
     began = time.monotonic()
     await claimed(bucket)
     assert time.monotonic() - began < 0.3

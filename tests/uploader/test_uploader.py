@@ -179,7 +179,8 @@ async def test_what_could_not_be_stored_is_stored_later(replica: Replica, tmp_pa
         await uploader.upload(b"rendition", "image/webp", DAY)
     for place in places:
         place.unlink()
-    assert (await uploader.upload(b"rendition", "image/webp", DAY)).created
+    placement = await uploader.upload(b"rendition", "image/webp", DAY)
+    assert (placement.account, placement.created) == (order(b"rendition")[0], True)
     assert await uploader.unready() == ""
 
 
