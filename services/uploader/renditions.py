@@ -53,7 +53,7 @@ class Claim:
         await self._write(msgspec.structs.replace(self.rendition, state="stored", url=url, used=time.time()))
 
     async def release(self, account: str) -> None:
-        """Let anybody try at once; `account` may have the bytes, "" for none. Raises `Retry` where the claim is lost."""
+        """Let anybody try at once; `account` may have the bytes, "" for none. Raises `Retry` like the others."""
         await self._write(msgspec.structs.replace(self.rendition, state="free", account=account))
 
     @asynccontextmanager
