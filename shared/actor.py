@@ -74,7 +74,8 @@ class Actor:
         await asyncio.gather(*self._workers)
 
     async def abort(self) -> None:
-        """Give back at once what is still in hand."""
+        """Stop pulling, and give back at once what is still in hand."""
+        await self._mailbox.close()
         for worker in self._workers:
             worker.cancel()
         await asyncio.gather(*self._workers, return_exceptions=True)
@@ -88,6 +89,9 @@ class Actor:
             except asyncio.CancelledError:
                 await delivery.nak(0)
                 raise
+            except Exception:  # a defect in how a failure is settled must not cost a worker
+                log.exception("could not settle", actor=self._name, subject=delivery.subject)
+                await delivery.nak(backoff(delivery.tries))
 
     async def _deliver(self, delivery: Delivery) -> None:
         """Handle one delivery to its end: acked, given back, or a dead letter."""

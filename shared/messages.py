@@ -337,4 +337,7 @@ def decode(data: bytes) -> AnyMessage:
     Raises:
         msgspec.DecodeError: `data` is no message of ours (`msgspec.ValidationError`: it breaks its schema).
     """
-    return _json.decode(data) if data[:1] == b"{" else _msgpack.decode(data)
+    try:
+        return _json.decode(data) if data[:1] == b"{" else _msgpack.decode(data)
+    except RecursionError as error:
+        raise msgspec.DecodeError("it is nested too deeply") from error

@@ -16,6 +16,7 @@ from shared.topology import Consumer
 
 EXPIRES = 30.0  # seconds until an open pull request ends by itself
 HEARTBEAT = 5.0  # seconds between the broker's signs of life on it
+LEAVING = 1.0  # seconds for what is on its way to arrive once the mailbox is closed
 
 
 class NatsMailbox:
@@ -53,7 +54,7 @@ class NatsMailbox:
         """See `Mailbox.close`."""
         self._closed = True
         self._wake.set()
-        await self._pulling
+        await asyncio.wait({self._pulling})
         while not self._ready.empty():
             if delivery := self._ready.get_nowait():
                 await delivery.nak(0)
@@ -79,7 +80,8 @@ class NatsMailbox:
             if demand > 0 and not self._open and self._client.is_connected and not self._closed:
                 await self._ask(demand)
         with suppress(nats.errors.Error, TimeoutError):
-            await subscription.drain()  # what is on its way arrives, so that `close` can give it back
+            async with asyncio.timeout(LEAVING):  # a broker that is away does not answer
+                await subscription.drain()  # what is on its way arrives, so that `close` can give it back
 
     async def _ask(self, batch: int) -> None:
         self._requests += 1
