@@ -1,17 +1,15 @@
 """The command line: `halftone up`, `fetch`, `demo`, one service alone, and the tools of whoever runs it."""
 
-import asyncio
 import os
-import signal
 import sys
 from collections.abc import Coroutine
 from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any
 
-from cyclopts import App, Parameter
+from cyclopts import App, CycloptsError, Parameter
+from cyclopts.validators import Number
 
-from shared import logs
 from shared.errors import HalftoneError, Misconfigured
 
 app = App(name="halftone", help="Feeds in, articles out whose images always load.", version_flags=["--version"])
@@ -23,21 +21,26 @@ AllowHost = Annotated[
         name="--allow-host", help="HOST:PORT that may be fetched from although it is not public; may be repeated."
     ),
 ]
+Port = Annotated[int, Parameter(validator=Number(gte=1, lte=65_535))]
 
 DEFAULT_DATA = Path("data")
+STOPPED = 130  # exit code of a command that Ctrl-C cut short, as shells have it
 
 
 def main() -> None:
     """Run the command that the arguments name; every failure ends in one line and exit code 1."""
     try:
-        logs.configure("standalone", "halftone", level="error", form="text")
-        app()
+        app(exit_on_error=False, print_error=False)
     except HalftoneError as error:
         sys.exit(f"halftone: {error}")
+    except CycloptsError as error:
+        sys.exit(f"halftone: {' '.join(str(error).split())} See halftone --help.")
+    except KeyboardInterrupt:  # before there was anything to stop
+        sys.exit(STOPPED)
 
 
 @app.command
-def up(*, data: Data = DEFAULT_DATA, host: str = "127.0.0.1", port: int = 8080, allow_host: AllowHost = ()) -> None:
+def up(*, data: Data = DEFAULT_DATA, host: str = "127.0.0.1", port: Port = 8080, allow_host: AllowHost = ()) -> None:
     """Run the whole system on this machine until Ctrl-C.
 
     Args:
@@ -68,7 +71,7 @@ def fetch(url: str, *, data: Data = DEFAULT_DATA, allow_host: AllowHost = ()) ->
 
 
 @app.command
-def demo(*, data: Data = Path("data/demo"), port: int = 8080, once: bool = False) -> None:
+def demo(*, data: Data = Path("data/demo"), port: Port = 8080, once: bool = False) -> None:
     """Mirror a small sample site that comes with Halftone, and leave it up to look at.
 
     Args:
@@ -139,24 +142,8 @@ def _origins(allowed: tuple[str, ...]) -> str:
     return text
 
 
-def _run(work: Coroutine[Any, Any, Any], *, stopped: int = 130) -> Any:
+def _run(work: Coroutine[Any, Any, Any], *, stopped: int = STOPPED) -> Any:
     """Return what `work` comes to; SIGINT and SIGTERM cancel it, and then `stopped` is the exit code."""
+    from services.standalone.stopping import run
 
-    async def until_stopped() -> Any:
-        task = asyncio.ensure_future(work)
-        signals = (signal.SIGINT, signal.SIGTERM)
-        loop = asyncio.get_running_loop()
-
-        def stop() -> None:
-            task.cancel()
-            for number in signals:  # the way out is under way: a second Ctrl-C must not cut it short
-                loop.add_signal_handler(number, lambda: None)
-
-        for number in signals:
-            loop.add_signal_handler(number, stop)
-        return await task
-
-    try:
-        return asyncio.run(until_stopped())
-    except asyncio.CancelledError:
-        sys.exit(stopped)
+    return run(work, stopped=stopped)

@@ -3,17 +3,21 @@
 import asyncio
 import sys
 from collections.abc import AsyncGenerator
-from contextlib import aclosing
-from typing import cast
+from contextlib import asynccontextmanager, suppress
+from http import HTTPStatus
+from typing import Any, cast
 
 import httpx
+import msgspec
 
 from services.standalone.progress import Progress
 from services.standalone.system import Options, System, running
-from shared.errors import HalftoneError
+from shared.errors import HalftoneError, Misconfigured
 from shared.messages import Event, RecordCompleted, decode
 
 SETTLE_SECONDS = 900.0  # the record's own deadline comes first
+WAIT_SECONDS = 20.0  # that one request waits for the record
+LAST_EVENTS_SECONDS = 1.0  # for the events on the way when the record is there
 
 
 class FetchFailed(HalftoneError):
@@ -32,41 +36,82 @@ async def fetch(url: str, options: Options) -> bytes:
 
 
 async def ask(system: System, url: str) -> bytes:
-    """Ask a running system for a poll and return its record; see `fetch`."""
-    async with aclosing(_events(system)) as events:
-        first = asyncio.ensure_future(anext(events))
-        await asyncio.sleep(0.05)  # the subscription is on its way before the poll is
+    """Ask a running system for a poll and return its record; see `fetch`.
+
+    The events are for the progress alone, since some get lost when the broker dies: the record comes over HTTP.
+    """
+    async with _following(system) as events:
         request_id = await _start_poll(system, url)
         progress = Progress(request_id, sys.stderr)
-        event = await first
-        async with asyncio.timeout(SETTLE_SECONDS):
-            while not (isinstance(event, RecordCompleted) and event.request_id == request_id):
-                progress.see(event)
-                event = await anext(events)
-        if not event.ok:
-            raise FetchFailed(progress.error or "the poll failed")
-        progress.done()
-        return await _record(system, request_id)
+        showing = asyncio.create_task(_show(progress, events, request_id))
+        record = await _record(system, request_id)
+        await asyncio.wait({showing}, timeout=LAST_EVENTS_SECONDS)
+        showing.cancel()
+    poll = msgspec.json.decode(record)
+    if not poll["code"]:
+        raise FetchFailed(progress.error or poll["extra4"]["statList"][0]["msg"])
+    progress.done(articles=poll["record"]["newArticles"], images=poll["extra5"], mirrored=poll["extra6"])
+    return record
 
 
-async def _events(system: System) -> AsyncGenerator[Event]:
-    async for _, data in system.bus.follow("evt.>"):
-        yield cast("Event", decode(data))  # what else `evt.` never holds
+@asynccontextmanager
+async def _following(system: System) -> "AsyncGenerator[asyncio.Queue[Event]]":
+    """Collect the system's events while the block runs."""
+    events: asyncio.Queue[Event] = asyncio.Queue()
+
+    async def follow() -> None:
+        async for _, data in system.bus.follow("evt.>"):
+            events.put_nowait(cast("Event", decode(data)))  # what else `evt.` never holds
+
+    following = asyncio.create_task(follow())
+    await asyncio.sleep(0)  # the subscription is on its way before any request is
+    try:
+        yield events
+    finally:
+        following.cancel()
+        with suppress(asyncio.CancelledError):
+            await following
+
+
+async def _show(progress: Progress, events: "asyncio.Queue[Event]", request_id: str) -> None:
+    """Show events until the record is announced."""
+    event = await events.get()
+    while not (isinstance(event, RecordCompleted) and event.request_id == request_id):
+        progress.see(event)
+        event = await events.get()
 
 
 async def _start_poll(system: System, url: str) -> str:
-    async with _client(system) as client:
-        answer = await client.post("/api/fetches", json={"url": url, "wait": 0})
-    body = answer.json()
-    if not answer.is_success:
-        raise FetchFailed(str(body.get("detail") or body.get("title")))
-    return str(body["requestId"])
+    answer = await _call(system, "POST", "/api/fetches", json={"url": url})
+    return str(answer.json()["requestId"])
 
 
 async def _record(system: System, request_id: str) -> bytes:
-    async with _client(system) as client:
-        return (await client.get(f"/api/records/{request_id}")).raise_for_status().content
+    """Return the poll's record once it is complete, however often the api dies meanwhile."""
+    try:
+        async with asyncio.timeout(SETTLE_SECONDS):
+            while True:
+                answer = await _call(system, "GET", f"/api/records/{request_id}", params={"wait": WAIT_SECONDS})
+                if answer.status_code == HTTPStatus.OK:
+                    return answer.content
+    except TimeoutError:
+        raise FetchFailed(f"no record after {SETTLE_SECONDS:.0f} s") from None
 
 
-def _client(system: System) -> httpx.AsyncClient:
-    return httpx.AsyncClient(base_url=system.url, trust_env=False, timeout=60)
+async def _call(system: System, method: str, path: str, **request: Any) -> httpx.Response:
+    """Return the api's answer; one that is being restarted is waited for.
+
+    Raises:
+        FetchFailed: It refuses.
+        Misconfigured: A service cannot go on.
+    """
+    while not system.supervisor.refusal:
+        with suppress(httpx.TransportError):
+            async with httpx.AsyncClient(base_url=system.url, trust_env=False, timeout=2 * WAIT_SECONDS) as client:
+                answer = await client.request(method, path, **request)
+            if answer.is_success:
+                return answer
+            if not answer.is_server_error:
+                raise FetchFailed(str(answer.json()["detail"]))
+        await asyncio.sleep(0.2)
+    raise Misconfigured(system.supervisor.refusal)

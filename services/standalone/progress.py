@@ -16,8 +16,7 @@ class Progress:
         self._out = out
         self._live = out.isatty()
         self._wanted: set[str] = set()
-        self._settled: dict[str, bool] = {}
-        self._articles = 0
+        self._settled: set[str] = set()
         self._polled = False
         self.error = ""  # why the poll failed, if it did
 
@@ -25,31 +24,26 @@ class Progress:
         """Take note of an event, ours or not."""
         match event:
             case ArticleFound() | ArticleUpdated() if event.request_id == self._request_id:
-                self._articles += 1
                 self._wanted |= {use.image for use in event.article.images}
             case FeedPolled() if event.request_id == self._request_id:
                 self._polled = True
                 self.error = event.error
             case ImageMirrored() if event.image in self._wanted:
                 saved = f"{human(event.source_bytes)} → {human(event.rendition_bytes)}"
-                self._settle(event.image, f"{'known' if event.known else saved:>20}  {_short(event.source)}", ok=True)
+                self._settle(event.image, f"{'known' if event.known else saved:>20}  {_short(event.source)}")
             case ImageFailed() if event.image in self._wanted:
-                self._settle(event.image, f"{'failed':>20}  {_short(event.source)}: {event.reason}", ok=False)
+                self._settle(event.image, f"{'failed':>20}  {_short(event.source)}: {_why(event)}")
             case _:
                 pass
         self._count()
 
-    def done(self) -> None:
-        """Say the totals."""
-        mirrored = sum(self._settled.values())
-        self._write(
-            f"{self._articles} articles, {len(self._wanted)} images: {mirrored} mirrored, "
-            f"{len(self._settled) - mirrored} failed\n"
-        )
+    def done(self, *, articles: int, images: int, mirrored: int) -> None:
+        """Say the totals, as the record has them."""
+        self._write(f"{articles} articles, {images} images: {mirrored} mirrored, {images - mirrored} failed\n")
 
-    def _settle(self, image: str, line: str, *, ok: bool) -> None:
+    def _settle(self, image: str, line: str) -> None:
         if image not in self._settled:
-            self._settled[image] = ok
+            self._settled.add(image)
             self._write(line + "\n")
 
     def _count(self) -> None:
@@ -71,6 +65,11 @@ def human(size: int) -> str:
             return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
         value /= 1024
     return f"{value:.1f} GB"
+
+
+def _why(event: ImageFailed) -> str:
+    """Return the reason, without the URL that the line has already."""
+    return event.reason.removeprefix(event.source).lstrip(": ")
 
 
 def _short(url: str) -> str:

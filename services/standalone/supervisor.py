@@ -19,6 +19,8 @@ log = structlog.get_logger()
 
 LOOK_SECONDS = 0.1
 TERM_SECONDS = 3.0  # to end by themselves after SIGTERM
+FIRST_TERM_SECONDS = 1.0  # the same for the first one, with which nobody talks any more
+STUMBLES = 4  # quick deaths after which a start is given up
 STEADY_SECONDS = 10.0  # a process that ran so long may be restarted at once
 LONGEST_PAUSE = 5.0  # before a restart
 _PR_SET_PDEATHSIG = 1
@@ -40,10 +42,11 @@ class Supervised:
         """
         self.name = name
         self.refusal = ""  # why it will not run as configured: its own last line
+        self.failures = 0  # deaths soon after a start, one after the other
+        self.last_line = ""  # of its output
         self._command = list(command)
         self._environment = {**os.environ, **environment}
         self._log_file = log_file
-        self._failures = 0
         self._restart_at = 0.0
         self._start()
 
@@ -54,11 +57,11 @@ class Supervised:
             return
         if code == os.EX_CONFIG:
             self._reader.join(1)
-            self.refusal = self._last_line or f"{self.name} cannot run as configured"
+            self.refusal = self.last_line.removeprefix("halftone ") or f"{self.name} cannot run as configured"
         elif not self._restart_at:
             quick = time.monotonic() - self._started < STEADY_SECONDS
-            self._failures = self._failures + 1 if quick else 0
-            self._restart_at = time.monotonic() + min(LONGEST_PAUSE, 0.1 * 2**self._failures)
+            self.failures = self.failures + 1 if quick else 0
+            self._restart_at = time.monotonic() + min(LONGEST_PAUSE, 0.1 * 2**self.failures)
             log.warning("process died, restarting it", process=self.name, code=code)
         elif time.monotonic() >= self._restart_at:
             self._start()
@@ -66,7 +69,7 @@ class Supervised:
     def _start(self) -> None:
         self._restart_at = 0.0
         self._started = time.monotonic()
-        self._last_line = ""
+        self.last_line = ""
         self.process = subprocess.Popen(  # noqa: S603 - our own commands
             self._command,
             env=self._environment,
@@ -83,7 +86,7 @@ class Supervised:
         """Pass its output on, line by line."""
         with self._log_file.open("ab") if self._log_file else nullcontext(sys.stderr.buffer) as sink, output:
             for line in output:
-                self._last_line = line.decode(errors="replace").strip()
+                self.last_line = line.decode(errors="replace").strip()
                 sink.write(line)
                 sink.flush()
 
@@ -110,12 +113,19 @@ class Supervisor:
         """Why one of them will not run as configured; empty: all run."""
         return next((supervised.refusal for supervised in self.processes if supervised.refusal), "")
 
+    @property
+    def stumbling(self) -> str:
+        """Which one dies again and again, and with what last line; empty: none does."""
+        return next(
+            (f"{it.name} does not start: {it.last_line}" for it in self.processes if it.failures >= STUMBLES), ""
+        )
+
     async def stop(self) -> None:
-        """End all: the last started first, the first one when the others are gone."""
+        """End all: first those that stand on the first one, then that one."""
         if self._watching is not None:
             self._watching.cancel()
-        await _end([supervised.process for supervised in self.processes[1:]])
-        await _end([supervised.process for supervised in self.processes[:1]])
+        await _end([supervised.process for supervised in self.processes[1:]], TERM_SECONDS)
+        await _end([supervised.process for supervised in self.processes[:1]], FIRST_TERM_SECONDS)
 
     async def _watch(self) -> None:
         while True:
@@ -124,10 +134,10 @@ class Supervisor:
             await asyncio.sleep(LOOK_SECONDS)
 
 
-async def _end(processes: "Sequence[subprocess.Popen[bytes]]") -> None:
+async def _end(processes: "Sequence[subprocess.Popen[bytes]]", seconds: float) -> None:
     for process in processes:
         process.send_signal(signal.SIGTERM)
-    deadline = time.monotonic() + TERM_SECONDS
+    deadline = time.monotonic() + seconds
     while any(process.poll() is None for process in processes) and time.monotonic() < deadline:  # noqa: ASYNC110
         await asyncio.sleep(0.02)
     for process in processes:

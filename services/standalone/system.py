@@ -1,8 +1,10 @@
 """The whole system on one machine: broker, streams and the four services, each a process, on one data directory."""
 
 import asyncio
+import errno
 import fcntl
 import os
+import socket
 import sys
 from collections.abc import AsyncGenerator, Generator, Mapping
 from contextlib import asynccontextmanager, contextmanager
@@ -48,6 +50,7 @@ async def running(options: Options) -> AsyncGenerator[System]:
     Raises:
         Misconfigured: The data directory or a port cannot be used, or a service does not start.
     """
+    _check_port(options)
     logs = _data_folder(options.data)
     with _locked(options.data):
         broker = embedded.prepare(options.data)
@@ -62,8 +65,20 @@ async def running(options: Options) -> AsyncGenerator[System]:
             await _ready(system)
             yield system
         finally:
-            await bus.close()
-            await supervisor.stop()
+            await asyncio.gather(bus.close(), supervisor.stop())
+
+
+def _check_port(options: Options) -> None:
+    """Say at once what the api would say only after everything else has started."""
+    try:
+        with socket.create_server((options.host, options.port)):
+            pass
+    except OSError as error:
+        taken = error.errno == errno.EADDRINUSE
+        reason = "another program listens there" if taken else str(error.strerror or error)
+        raise Misconfigured(
+            f"cannot listen on {options.host}:{options.port}: {reason}; choose another with --port"
+        ) from error
 
 
 def _data_folder(data: Path) -> Path:
@@ -130,11 +145,11 @@ async def _ready(system: System) -> None:
             async with asyncio.timeout(START_SECONDS):
                 for name, url in system.ops.items():  # noqa: B007 - told if it is the one that fails
                     while not await _is_ready(client, url):
-                        if system.supervisor.refusal:
-                            raise Misconfigured(system.supervisor.refusal)
+                        if reason := system.supervisor.refusal or system.supervisor.stumbling:
+                            raise Misconfigured(reason)
                         await asyncio.sleep(0.05)
         except TimeoutError:
-            raise Misconfigured(f"{name} does not become ready") from None
+            raise Misconfigured(f"{name} is not ready after {START_SECONDS:.0f} s") from None
 
 
 async def _is_ready(client: httpx.AsyncClient, url: str) -> bool:
