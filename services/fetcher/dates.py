@@ -3,12 +3,37 @@
 import calendar
 import re
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 from email.utils import mktime_tz, parsedate_tz
 
+import feedparser.datetimes  # pyright: ignore[reportMissingTypeStubs] - it has none
+
 _EARLIEST_MS = 0
 _LATEST_MS = 4_102_444_800_000  # 2100-01-01: a date after it is a mistake
+_ZONES = {"GMT": "+00:00", "UTC": "+00:00", "UT": "+00:00", "Z": "+00:00"}
+_MONTHS = {name: f"{number:02}" for number, name in enumerate(calendar.month_abbr) if name}
+_RFC_822 = re.compile(
+    rf"(?:[A-Z][a-z]{{2}}, )?(\d\d?) ({'|'.join(_MONTHS)}) (\d{{4}}) (\d\d:\d\d:\d\d) (GMT|UTC|UT|Z|[+-]\d{{4}})"
+)
+_RFC_3339 = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,6})?(?:Z|[+-]\d\d:\d\d)")
+_any_format: Callable[[str], time.struct_time | None] = feedparser.datetimes._parse_date  # pyright: ignore  # noqa: PGH003, SLF001 - it exports none
 _ISO = re.compile(r"\d{4}-\d\d-\d\d")
+
+
+def read_date(text: str) -> int | None:
+    """Return epoch milliseconds for a date in any of the formats that feeds use; None where it is none."""
+    if not text:
+        return None
+    if match := _RFC_822.fullmatch(text):
+        day, month, year, clock, zone = match.groups()
+        text = f"{year}-{_MONTHS[month]}-{day:0>2}T{clock}{_ZONES.get(zone, zone)}"
+    elif not _RFC_3339.fullmatch(text):
+        return epoch_ms(_any_format(text)) or parse_date(text)
+    try:
+        return sane(int(datetime.fromisoformat(text).timestamp() * 1000))
+    except ValueError:
+        return epoch_ms(_any_format(text))
 
 
 def epoch_ms(parsed: time.struct_time | None) -> int | None:

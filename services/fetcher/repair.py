@@ -7,10 +7,8 @@ _ILLEGAL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 _ILLEGAL_REFERENCE = re.compile(
     r"&#(?:0*(?:[0-8]|1[124-9]|2\d|3[01])|[xX]0*(?:[0-8bBcCeEfF]|1[0-9a-fA-F]|[dD][89a-fA-F]..|[fF]{3}[eEfF]));"
 )
-_ENTITY = re.compile(r"&([A-Za-z][A-Za-z0-9]{1,30});")
+_ENTITY = re.compile(r"&(?!(?:amp|lt|gt|quot|apos);)([A-Za-z][A-Za-z0-9]{1,30});")
 _DECLARED = re.compile(r"<!ENTITY\s+(\w+)", re.IGNORECASE)
-_XML_ENTITIES = frozenset({"amp", "lt", "gt", "quot", "apos"})
-_LETTER = re.compile(r"&(?=[A-Za-z])")
 
 
 def repair(text: str) -> str:
@@ -19,7 +17,7 @@ def repair(text: str) -> str:
         text = _ILLEGAL.sub("", text)
     if "&#" in text:
         text = _ILLEGAL_REFERENCE.sub("", text)
-    if _LETTER.search(text):
+    if _ENTITY.search(text):
         declared = frozenset(_DECLARED.findall(text[:20_000])) if "<!ENTITY" in text[:20_000] else frozenset[str]()
         text = _ENTITY.sub(lambda match: _character(match, declared), text)
     return text
@@ -27,7 +25,7 @@ def repair(text: str) -> str:
 
 def _character(match: re.Match[str], declared: frozenset[str]) -> str:
     name = match.group(1)
-    if name in _XML_ENTITIES or name in declared:
+    if name in declared:
         return match.group()
     if name in html.entities.name2codepoint:  # HTML 4's, in which feeds were written
         return chr(html.entities.name2codepoint[name])

@@ -8,13 +8,14 @@ from typing import Any, cast
 
 import feedparser  # pyright: ignore[reportMissingTypeStubs] - it has none
 
-from services.fetcher.dates import epoch_ms, parse_date
+from services.fetcher.dates import read_date
 from services.fetcher.feed import Enclosure, Hints, ParsedFeed, RawEntry, RawMedia
 from services.fetcher.repair import repair
 from services.fetcher.text import plain
+from services.fetcher.tree import Fields, read_tree
+from shared.errors import Reject
 from shared.urls import resolve
 
-Fields = dict[str, Any]  # read with dict.get: feedparser's own puts the update where the date is missing
 # Instead of looking for another parser before each feed: the sandbox that this runs in can open no file.
 feedparser.api.PREFERRED_XML_PARSERS = [xml.sax.expatreader.__name__]  # pyright: ignore[reportUnknownMemberType]
 _HTML = frozenset({"text/html", "application/xhtml+xml"})
@@ -34,18 +35,35 @@ def read_xml(text: str, url: str) -> tuple[ParsedFeed, list[RawEntry]]:
 
     The kind is empty where feedparser recognises no feed.
     """
-    parsed: Any = feedparser.parse(  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType] - no stubs
-        io.BytesIO(repair(text).encode("utf-8", "replace")),
-        response_headers={"content-type": "application/xml; charset=utf-8", "content-location": url},
-        resolve_relative_uris=False,
-        sanitize_html=False,
-    )
-    document = cast("Fields", parsed)
+    mended = repair(text)
+    return from_document(read_tree(mended, url) or by_feedparser(mended, url), text, url)
+
+
+def from_document(document: Fields, text: str, url: str) -> tuple[ParsedFeed, list[RawEntry]]:
+    """Return the feed and its entries from a dictionary as feedparser makes it, and the text that it was made of."""
     version: str = document.get("version") or ""
     kind = "rdf" if version in _RDF else next((kind for kind in _KINDS if version.startswith(kind)), "")
     inherited = _author(document["feed"]) if kind == "atom" else ""
     entries = [_entry(entry, url, inherited) for entry in document["entries"]]
     return _feed(document["feed"], kind, version, url, text), entries
+
+
+def by_feedparser(text: str, url: str) -> Fields:
+    """Return what feedparser reads, its own repairs left out: bodies are resolved and sanitised by us.
+
+    Raises:
+        Reject: feedparser itself fails.
+    """
+    try:
+        parsed: Any = feedparser.parse(  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType] - no stubs
+            io.BytesIO(text.encode("utf-8", "replace")),
+            response_headers={"content-type": "application/xml; charset=utf-8", "content-location": url},
+            resolve_relative_uris=False,
+            sanitize_html=False,
+        )
+    except Exception as error:  # it has bugs of its own, such as a KeyError for a `<textInput>` in an item
+        raise Reject(f"{url} cannot be read: feedparser fails on it: {error!r}") from error
+    return cast("Fields", parsed)
 
 
 def _feed(feed: Fields, kind: str, version: str, url: str, text: str) -> ParsedFeed:
@@ -54,7 +72,7 @@ def _feed(feed: Fields, kind: str, version: str, url: str, text: str) -> ParsedF
         kind=kind,
         version=version,
         title=_plain(feed, "title"),
-        link=resolve(_text(feed, "link"), url) or "",
+        link=(resolve(link, url) if (link := _text(feed, "link")) else None) or "",
         description=_plain(feed, "subtitle"),
         language=_text(feed, "language"),
         icon=_icon(feed, url),
@@ -84,7 +102,10 @@ def _entry(entry: Fields, url: str, inherited: str) -> RawEntry:
 
 
 def _text(mapping: Fields, name: str) -> str:
-    """Return a value where it is text: a stray element with attributes makes feedparser put a dictionary."""
+    """Return a value where it is text: a stray element with attributes makes feedparser put a dictionary.
+
+    Read as a plain dictionary's: feedparser's own would give the update where the date is missing.
+    """
     value: Any = dict[str, Any].get(mapping, name)
     return value.strip() if isinstance(value, str) else ""
 
@@ -103,7 +124,7 @@ def _author(mapping: Fields) -> str:
 
 
 def _date(entry: Fields, name: str) -> int | None:
-    return epoch_ms(dict[str, Any].get(entry, f"{name}_parsed")) or parse_date(_text(entry, name))
+    return read_date(_text(entry, name))
 
 
 def _link(entry: Fields, url: str) -> str:

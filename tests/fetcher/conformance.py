@@ -63,7 +63,8 @@ def _differences(ours: ParsedFeed, theirs: Mapping[str, Any], url: str) -> Itera
     feed = theirs["feed"]
     yield from _unlike("feed.title", ours.title, _markup(feed, "title"))
     yield from _unlike("feed.description", ours.description, _markup(feed, "subtitle"))
-    yield from _unlike("feed.link", ours.link, resolve(_string(feed, "link"), url) or ours.link)
+    link = resolve(_string(feed, "link"), url) if _string(feed, "link") else None
+    yield from _unlike("feed.link", ours.link, link or ours.link)
     entries = theirs["entries"]
     if len(ours.entries) != len(entries):
         yield f"entries: {len(ours.entries)} != {len(entries)}"
