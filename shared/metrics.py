@@ -26,7 +26,7 @@ IN_HAND = Gauge("halftone_messages_in_hand", "Messages being handled right now."
 BUS_RETRIES = Counter("halftone_bus_retries_total", "Calls to the broker that had to be tried again.")
 BUS_ERRORS = Counter("halftone_bus_errors_total", "Errors that the broker reported: denied publishes show only here.")
 
-POLLS = Counter("halftone_polls_total", "Polls, by result: changed, unchanged, failed.", ["result"])
+POLLS = Counter("halftone_polls_total", "Polls, by result: changed, unchanged, failed, put off.", ["result"])
 ARTICLES = Counter("halftone_articles_total", "Articles seen by polls, by kind: found, updated.", ["kind"])
 FEED_BYTES = Counter("halftone_feed_bytes_total", "Bytes of feed bodies, inflated.")
 

@@ -1,8 +1,12 @@
-"""The fetcher: a feed is due ─▶ ask its server ─▶ read it ─▶ tell what is new ─▶ remember ─▶ schedule the next poll."""
+"""The fetcher: a feed is due ─▶ ask its server ─▶ read it ─▶ tell what is new ─▶ remember ─▶ schedule the next poll.
+
+A feed whose server is being asked enough already is put off for a while, and holds nobody up.
+"""
 
 import hashlib
 import os
 import random
+import secrets
 import socket
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -16,6 +20,8 @@ from services.fetcher import announce, parsing
 from services.fetcher import state as states
 from services.fetcher.answer import Answer
 from services.fetcher.feed import ParsedFeed
+from services.fetcher.polite import Getter, PoliteWeb
+from services.fetcher.politeness import Busy, Politeness
 from services.fetcher.poll import Polled, PollError, alternate_of, get, poll, request_headers
 from services.fetcher.schedule import next_poll
 from services.fetcher.settings import FetcherSettings
@@ -58,6 +64,8 @@ class Fetcher:
         self._settings = settings
         self._configs = bus.bucket(FEED_CONFIGS)
         self._states = bus.bucket(FEED_STATES)
+        me = f"{settings.instance}.{secrets.token_hex(4)}"
+        self._politeness = Politeness(bus, rate=settings.host_rate, me=me)
         self._address_md5 = hashlib.md5(_own_address(settings.nats_url).encode(), usedforsecurity=False).hexdigest()
 
     async def handle(self, message: AnyMessage, envelope: Envelope) -> AsyncIterator[Sequence[Message]]:
@@ -66,7 +74,12 @@ class Fetcher:
         config = await self._config(message.feed)
         if config is None or (config.paused and not message.request_id):
             return  # unsubscribed or paused since it was scheduled
-        outcome = await self._poll(config, await self._state(message.feed), self._about(message, envelope))
+        try:
+            outcome = await self._poll(config, await self._state(message.feed), self._about(message, envelope))
+        except Busy as busy:
+            metrics.POLLS.labels("put off").inc()
+            await self._bus.schedule(message, datetime.fromtimestamp(busy.at_ms / 1000, UTC))
+            return
         due_ms = _due(config, outcome)
         yield outcome.articles
         yield outcome.jobs
@@ -94,18 +107,21 @@ class Fetcher:
 
     async def _ask(self, config: FeedConfig, state: states.FeedState, about: FeedPolled) -> Outcome:
         with metrics.stage("poll") as watch:
-            polled = await poll(self._web, self._settings, config, state)
+            web = PoliteWeb(self._web, self._politeness, asked=about.asked)
+            polled = await poll(web, self._settings, config, state)
         about = _with_http(about, polled, watch.ms)
         if polled.unchanged:
             after = states.unchanged(state, now_ms=_now_ms(), validators=polled.answer.validators)
             return Outcome(about, states.watch_redirect(after, polled.moved_to, now_ms=_now_ms()), polled.answer)
-        return await self._read(config, state, about, polled)
+        return await self._read(web, config, state, about, polled)
 
-    async def _read(self, config: FeedConfig, state: states.FeedState, about: FeedPolled, polled: Polled) -> Outcome:
+    async def _read(
+        self, web: Getter, config: FeedConfig, state: states.FeedState, about: FeedPolled, polled: Polled
+    ) -> Outcome:
         with metrics.stage("parse") as watch:
             parsed = await self._parse(polled, state.seen)
             if parsed.kind == "html":
-                polled, parsed = await self._follow(config, state, parsed)
+                polled, parsed = await self._follow(web, config, state, parsed)
             news = states.diff(state, parsed)
         after = states.advance(
             state,
@@ -125,10 +141,12 @@ class Fetcher:
             announce.jobs(parsed, news, about),
         )
 
-    async def _follow(self, config: FeedConfig, state: states.FeedState, page: ParsedFeed) -> tuple[Polled, ParsedFeed]:
+    async def _follow(
+        self, web: Getter, config: FeedConfig, state: states.FeedState, page: ParsedFeed
+    ) -> tuple[Polled, ParsedFeed]:
         """Return the feed that a web page names, for an address that is the page's and not the feed's."""
         url = alternate_of(page.alternates, page.link)
-        polled = await get(self._web, self._settings, url, request_headers(config))
+        polled = await get(web, self._settings, url, request_headers(config), proxy=config.proxy or "")
         return polled, await self._parse(polled, state.seen)
 
     async def _parse(self, polled: Polled, seen: Mapping[str, str]) -> ParsedFeed:

@@ -3,15 +3,18 @@
 import hashlib
 import time
 from http import HTTPStatus
+from urllib.parse import urlsplit
 
 import msgspec
 
 from services.fetcher.answer import Answer, read_answer
+from services.fetcher.polite import Getter
+from services.fetcher.politeness import Held
 from services.fetcher.settings import FetcherSettings
 from services.fetcher.state import FeedState, settled_redirect
 from shared.errors import HalftoneError, Reject
 from shared.feeds import FeedConfig
-from shared.web import PERMANENT, Web
+from shared.web import PERMANENT
 from shared.web import Answer as WebAnswer
 
 ACCEPT = "application/atom+xml, application/rss+xml, application/feed+json, application/xml;q=0.9, */*;q=0.5"
@@ -40,21 +43,43 @@ class Polled(msgspec.Struct, frozen=True, kw_only=True):
     moved_to: str | None  # where permanent redirects led
 
 
-async def poll(web: Web, settings: FetcherSettings, config: FeedConfig, state: FeedState) -> Polled:
+async def poll(web: Getter, settings: FetcherSettings, config: FeedConfig, state: FeedState) -> Polled:
     """Return the feed's answer.
 
     Raises:
         PollError: There was none, or none that is a feed's.
+        Busy: It is not its domain's turn.
     """
+    url = address(config, state)
+    return await get(web, settings, url, _headers(config, state), known_hash=state.body_hash, proxy=config.proxy or "")
+
+
+def address(config: FeedConfig, state: FeedState) -> str:
+    """Return where the feed is now: where it was subscribed to, or where it has moved to for good."""
     now_ms = time.time_ns() // 1_000_000
-    url = settled_redirect(state, now_ms=now_ms, after_ms=REDIRECT_HELD_MS) or config.url
-    return await get(web, settings, url, _headers(config, state), state.body_hash)
+    return settled_redirect(state, now_ms=now_ms, after_ms=REDIRECT_HELD_MS) or config.url
 
 
-async def get(web: Web, settings: FetcherSettings, url: str, headers: dict[str, str], known_hash: str = "") -> Polled:
+async def get(
+    web: Getter,
+    settings: FetcherSettings,
+    url: str,
+    headers: dict[str, str],
+    *,
+    known_hash: str = "",
+    proxy: str = "",
+) -> Polled:
     """Return what `url` answers; see `poll`."""
     try:
-        got = await web.get(url, max_bytes=settings.feed_max_bytes, seconds=settings.feed_seconds, headers=headers)
+        got = await web.get(
+            url,
+            max_bytes=settings.feed_max_bytes,
+            seconds=settings.feed_seconds,
+            headers=headers,
+            proxy=proxy,
+        )
+    except Held as held:
+        raise PollError(str(held), Answer(status=held.status, retry_after=held.seconds)) from held
     except HalftoneError as error:
         raise PollError(str(error), Answer()) from error
     answer = read_answer(got.status, got.headers, now_ms=time.time_ns() // 1_000_000)
@@ -69,7 +94,7 @@ async def get(web: Web, settings: FetcherSettings, url: str, headers: dict[str, 
         body=b"" if unchanged else got.body,
         body_hash=body_hash,
         unchanged=unchanged,
-        moved_to=_moved_to(got),
+        moved_to=_moved_to(url, got),
     )
 
 
@@ -88,9 +113,13 @@ def _headers(config: FeedConfig, state: FeedState) -> dict[str, str]:
     return headers
 
 
-def _moved_to(got: WebAnswer) -> str | None:
-    """Return where the answer came from, if every redirect on the way was permanent."""
-    return got.url if got.hops and all(hop.status in PERMANENT for hop in got.hops) else None
+def _moved_to(asked: str, got: WebAnswer) -> str | None:
+    """Return where the answer came from, if every redirect on the way was permanent.
+
+    Not for an address with a password, which the new one would lack.
+    """
+    moved = got.hops and all(hop.status in PERMANENT for hop in got.hops)
+    return got.url if moved and not urlsplit(asked).username else None
 
 
 def _named(status: int) -> str:

@@ -10,3 +10,4 @@ class FetcherSettings(Settings, frozen=True, kw_only=True):
     feed_max_bytes: int = 15_000_000  # of a feed's body, inflated
     feed_seconds: float = 60.0  # for one feed's HTTP exchange, redirects included
     parse_seconds: float = 20.0  # for reading one feed
+    host_rate: int = 30  # requests a minute to one registrable domain, over all fetchers; 0: no limit

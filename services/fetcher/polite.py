@@ -1,0 +1,41 @@
+"""The outbound client as polls use it: each request waits for its domain's turn."""
+
+from collections.abc import Mapping
+from typing import Protocol
+
+from services.fetcher.politeness import Politeness
+from shared.web import Answer, Web
+
+
+class Getter(Protocol):
+    """What gets a URL: `Web`, or `PoliteWeb`."""
+
+    async def get(
+        self, url: str, *, max_bytes: int, seconds: float, headers: Mapping[str, str] | None = None, proxy: str = ""
+    ) -> Answer:
+        """See `Web.get`."""
+        ...
+
+
+class PoliteWeb:
+    """Gets URLs for one poll.
+
+    Args:
+        web: Does it.
+        politeness: Gives out the turns.
+        asked: Somebody waits for the poll.
+    """
+
+    def __init__(self, web: Web, politeness: Politeness, *, asked: bool) -> None:
+        self._web = web
+        self._politeness = politeness
+        self._asked = asked
+
+    async def get(
+        self, url: str, *, max_bytes: int, seconds: float, headers: Mapping[str, str] | None = None, proxy: str = ""
+    ) -> Answer:
+        """Return the answer; see `Web.get` and `Politeness.turn` for what else it raises."""
+        async with self._politeness.turn(url, asked=self._asked) as turn:
+            answer = await self._web.get(url, max_bytes=max_bytes, seconds=seconds, headers=headers, proxy=proxy)
+            turn.answered(answer.status, answer.headers)
+        return answer
