@@ -11,6 +11,7 @@ from nats.js.kv import KeyValue as NatsKeyValue
 from shared.bus import Conflict, KeyEntry
 
 WRONG_REVISION = frozenset({10071, 10164})  # err_codes: the key has moved on
+DELETIONS = frozenset({"DEL", "PURGE"})
 
 T = TypeVar("T")
 
@@ -57,10 +58,10 @@ class NatsBucket:
         try:
             return await self.update(key, value, 0)
         except Conflict:
-            tombstone = await self._tombstone(key)
-            if tombstone is None:
+            last = await self._bus.patiently(lambda: self._last(key), f"read {self._name}/{key}")
+            if last is None or _header(last, "KV-Operation") not in DELETIONS:
                 raise
-        return await self.update(key, value, tombstone)
+        return await self.update(key, value, last.seq or 0)
 
     async def update(self, key: str, value: bytes, revision: int) -> int:
         """See `KeyValue.update`."""
@@ -91,30 +92,34 @@ class NatsBucket:
         return self._opened
 
     async def _write(self, key: str, value: bytes, headers: Mapping[str, str]) -> int:
-        """Write once, however often it is tried: the write's own id tells the broker that it has it already."""
-        headers = {**headers, api.Header.MSG_ID: uuid.uuid4().hex}
+        """Write once, however often it is tried: the write's own id tells it from another's where a reply was lost."""
+        write_id = uuid.uuid4().hex
+        headers = {**headers, api.Header.MSG_ID: write_id}
 
         async def attempt() -> int:
             try:
                 return (await self._bus.js.publish(self._subject(key), value, headers=headers)).seq
             except nats.js.errors.APIError as error:
-                if error.err_code in WRONG_REVISION:
+                if error.err_code not in WRONG_REVISION:
+                    raise
+                last = await self._last(key)
+                if last is None or _header(last, api.Header.MSG_ID) != write_id:
                     raise Conflict(f"{self._name}/{key} was written by another") from error
-                raise
+                return last.seq or 0
 
         return await self._bus.patiently(attempt, f"write {self._name}/{key}")
 
-    async def _tombstone(self, key: str) -> int | None:
-        """Return the revision of the key's deletion, None where it is not deleted."""
-
-        async def attempt() -> int | None:
-            try:
-                last = await self._bus.js.get_msg(f"KV_{self._name}", subject=self._subject(key), direct=True)
-            except nats.js.errors.NotFoundError:
-                return 0
-            return last.seq if (last.headers or {}).get("KV-Operation") in {"DEL", "PURGE"} else None
-
-        return await self._bus.patiently(attempt, f"read {self._name}/{key}")
+    async def _last(self, key: str) -> api.RawStreamMsg | None:
+        """Return what was written last under the key, its deletion too."""
+        try:
+            return await self._bus.js.get_msg(f"KV_{self._name}", subject=self._subject(key), direct=True)
+        except nats.js.errors.NotFoundError:
+            return None
 
     def _subject(self, key: str) -> str:
         return f"$KV.{self._name}.{key}"
+
+
+def _header(message: api.RawStreamMsg, name: str) -> str:
+    headers: dict[str, str] = message.headers or {}
+    return headers.get(name, "")
