@@ -64,3 +64,8 @@ BUCKETS = (FEED_CONFIGS, FEED_STATES, IMAGES, RENDITIONS, ACCOUNTS, HOSTS)
 RPC_UPLOAD = "rpc.upload"  # core request/reply, the bytes inline
 UPLOADERS = "uploader"  # its queue group
 MAX_PAYLOAD = 32 * 1024 * 1024  # bytes: the broker's limit on one message
+
+
+def subscriber(name: str) -> Consumer:
+    """Return the durable through which somebody outside reads the events."""
+    return Consumer(name=name, stream="EVENTS", filter="evt.>")

@@ -21,6 +21,7 @@ AllowHost = Annotated[
         name="--allow-host", help="HOST:PORT that may be fetched from although it is not public; may be repeated."
     ),
 ]
+All = Annotated[bool, Parameter(name="--all")]
 Port = Annotated[int, Parameter(validator=Number(gte=1, lte=65_535))]
 
 DEFAULT_DATA = Path("data")
@@ -129,6 +130,72 @@ def transcode(
     from services.transcoder import RenderOptions
 
     transcode_file(source, destination, RenderOptions(quality=quality, max_width=max_width, budget=budget))
+
+
+@app.command
+def provision(
+    *, data: Data = DEFAULT_DATA, replicas: int = 1, subscriber: tuple[str, ...] = (), dry_run: bool = False
+) -> None:
+    """Make the broker's streams, consumers and buckets; print what was made (+) or changed (~).
+
+    Args:
+        replicas: Copies of each stream in a cluster: 1, 3 or 5.
+        subscriber: Name of an outside reader of the events who gets a durable consumer; may be repeated.
+        dry_run: Only print.
+    """
+    from services.standalone.provision import run_provision
+
+    _run(run_provision(data, replicas=replicas, subscribers=subscriber, dry=dry_run))
+
+
+dlq = App(name="dlq", help="Messages that were given up: read them, give them back, drop them.")
+app.command(dlq)
+
+
+@dlq.command(name="list")
+def list_letters(*, data: Data = DEFAULT_DATA) -> None:
+    """Print a line per dead letter: number, time, subject, reason."""
+    from services.standalone import dlq as letters
+
+    _run(letters.list_letters(data))
+
+
+@dlq.command
+def show(number: int, *, data: Data = DEFAULT_DATA) -> None:
+    """Print one whole.
+
+    Args:
+        number: As `list` prints it.
+    """
+    from services.standalone import dlq as letters
+
+    _run(letters.show_letter(data, number))
+
+
+@dlq.command
+def replay(*numbers: int, everything: All = False, data: Data = DEFAULT_DATA) -> None:
+    """Give letters back to whom they were for.
+
+    Args:
+        numbers: As `list` prints them.
+        everything: All that there are.
+    """
+    from services.standalone import dlq as letters
+
+    _run(letters.replay_letters(data, numbers, everything=everything))
+
+
+@dlq.command
+def drop(*numbers: int, everything: All = False, data: Data = DEFAULT_DATA) -> None:
+    """Delete letters for good.
+
+    Args:
+        numbers: As `list` prints them.
+        everything: All that there are.
+    """
+    from services.standalone import dlq as letters
+
+    _run(letters.drop_letters(data, numbers, everything=everything))
 
 
 def _origins(allowed: tuple[str, ...]) -> str:

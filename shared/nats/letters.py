@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 
 import msgspec
+from nats.js.api import RawStreamMsg
 from nats.js.errors import NotFoundError
 
 from shared.nats.bus import NatsBus
@@ -49,13 +50,16 @@ async def replay(bus: NatsBus, letter: DeadLetter) -> None:
 
 
 async def _next(bus: NatsBus, start: int) -> DeadLetter | None:
-    try:
-        found = await bus.patiently(
-            lambda: bus.js.get_msg(DLQ.name, seq=start, subject=f"{PREFIX}>", next=True), "read the dead letters"
-        )
-    except NotFoundError:
+    async def attempt() -> RawStreamMsg | None:
+        try:
+            return await bus.js.get_msg(DLQ.name, seq=start, subject=f"{PREFIX}>", next=True)
+        except NotFoundError:
+            return None
+
+    found = await bus.patiently(attempt, "read the dead letters")
+    if found is None:
         return None
-    headers = dict(found.headers or {})
+    headers: dict[str, str] = dict(found.headers or {})  # pyright: ignore[reportUnknownArgumentType] - a bare Dict
     return DeadLetter(
         number=found.seq or 0,
         subject=(found.subject or "").removeprefix(PREFIX),

@@ -81,6 +81,7 @@ def _config(stream: Stream, replicas: int) -> api.StreamConfig:
         num_replicas=replicas,
         allow_msg_schedules=stream.schedules or None,
         allow_msg_ttl=stream.schedules or None,
+        allow_rollup_hdrs=stream.schedules,  # the broker turns it on with them
     )
 
 
