@@ -3,15 +3,16 @@
 A frame is handed to Pillow as a GIF of its own, without a palette, so that it gives back the indices.
 """
 
+from contextlib import suppress
 from io import BytesIO
 from struct import pack
 
-import msgspec
 import numpy as np
 from PIL import Image, ImageFile
 
 from services.transcoder.canvas import Box, Indices, Paint, Pixels
 from services.transcoder.gif import GifFrame
+from services.transcoder.refusals import FAULTS
 
 _FORMATS = ("GIF",)
 
@@ -57,11 +58,10 @@ def _sparse(indices: Indices, clear: int, table: Pixels, box: Box, stride: int) 
 
 def _indices(data: bytes, frame: GifFrame) -> Indices | None:
     """Decode a sound frame; None where it is not."""
-    try:
-        with Image.open(BytesIO(_one_frame(data, frame, frame.transparent or 0)), formats=_FORMATS) as image:
-            return np.asarray(image)
-    except (OSError, SyntaxError, ValueError, IndexError):
-        return None
+    alone = _head(frame, frame.transparent or 0) + data[frame.start : frame.end]
+    with suppress(*FAULTS), Image.open(BytesIO(alone), formats=_FORMATS) as image:
+        return np.asarray(image)
+    return None
 
 
 def _table(frame: GifFrame) -> Pixels:
@@ -76,23 +76,19 @@ def _table(frame: GifFrame) -> Pixels:
     return pixels
 
 
-def _one_frame(data: bytes, frame: GifFrame, fill: int) -> bytes:
-    """Make a GIF of this frame alone; Pillow fills with the index that it is told is transparent."""
+def _head(frame: GifFrame, fill: int) -> bytes:
+    """Start a GIF of this frame alone; Pillow fills with the index that it is told is transparent."""
     size = pack("<HH", frame.width, frame.height)
-    head = b"GIF89a" + size + b"\0\0\0" + b"!\xf9\4\1\0\0" + bytes([fill]) + b"\0"
-    descriptor = b",\0\0\0\0" + size + (b"\x40" if frame.interlaced else b"\0")
-    return head + descriptor + data[frame.start : frame.end] + b";"
+    screen = b"GIF89a" + size + b"\0\0\0" + b"!\xf9\4\1\0\0" + bytes([fill]) + b"\0"
+    return screen + b",\0\0\0\0" + size + (b"\x40" if frame.interlaced else b"\0")
 
 
 def _damaged(data: bytes, frame: GifFrame, table: Pixels) -> Pixels:
     """Decode what there is of a frame that breaks off: pixels that depend on the fill were not in it."""
-    data = data[: frame.start] + _whole_blocks(data[frame.start : frame.end])
-    frame = msgspec.structs.replace(frame, end=len(data))
-    fill = frame.transparent
-    first = _partly(_one_frame(data, frame, 0 if fill is None else fill), frame)
-    if fill is not None:
-        return table.take(first)
-    second = _partly(_one_frame(data, frame, 1), frame)
+    coded = _whole_blocks(data[frame.start : frame.end])
+    if frame.transparent is not None:
+        return table.take(_partly(coded, frame, frame.transparent))
+    first, second = _partly(coded, frame, 0), _partly(coded, frame, 1)
     return np.where(first == second, table.take(first), np.uint32(0))
 
 
@@ -107,15 +103,12 @@ def _whole_blocks(coded: bytes) -> bytes:
     return coded[:at] + b"\0"
 
 
-def _partly(one: bytes, frame: GifFrame) -> Indices:
-    """Decode up to the break; nothing at all leaves the fill."""
+def _partly(coded: bytes, frame: GifFrame, fill: int) -> Indices:
+    """Decode up to the break; what is behind it is the fill."""
     parser = ImageFile.Parser()
-    head = one.index(b",") + 11
-    fill = np.full((frame.height, frame.width), one[head - 14], np.uint8)
-    try:
-        parser.feed(one[:head])
+    image = None
+    with suppress(*FAULTS):
+        parser.feed(_head(frame, fill) + coded[:1])
         image = parser.image
-        parser.feed(one[head:-1])
-    except (OSError, SyntaxError, ValueError, IndexError):
-        image = parser.image
-    return fill if image is None else np.asarray(image)
+        parser.feed(coded[1:])
+    return np.full((frame.height, frame.width), fill, np.uint8) if image is None else np.asarray(image)

@@ -21,6 +21,8 @@ BYTES_A_TILE = TILE // BUNDLED
 LONGEST_COPY = 4096
 LOSSLESS_ALPHA = b"\x01"
 LITERALS, LENGTHS = 256, 24
+ZEROS, MOST_ZEROS, LEAST_ZEROS = 18, 138, 11
+"""The code for a run of codes that are not used, and how long one may be."""
 DISTANCE_ABOVE, DISTANCE_LEFT = "0", "1"
 """The two distance codes in use, 1 (the line above) and 2 (the pixel to the left), a bit each."""
 
@@ -116,12 +118,23 @@ def _canonical(lengths: list[int]) -> dict[int, str]:
 
 
 def _written(lengths: list[int]) -> str:
-    """Write a prefix code by its lengths (RFC 9649, 6.2.1), those being coded in five bits each, plainly."""
-    order = (17, 18, 0, 1, 2, 3, 4, 5, 16, 6)
-    used = {0: 1, 2: 2, 5: 3, 6: 3}
-    codes = _canonical([used.get(length, 0) for length in range(7)])
-    head = "0" + _number(len(order) - 4, 4) + "".join(_number(used.get(length, 0), 3) for length in order)
-    return head + "0" + "".join(codes[length] for length in lengths)
+    """Write a prefix code by its lengths (RFC 9649, 6.2.1), two bits for each of them and for a run of zeros."""
+    order = (17, ZEROS, 0, 1, 2, 3, 4, 5, 16, 6)
+    codes = _canonical([2 if length in {2, 5, 6, ZEROS} else 0 for length in range(ZEROS + 1)])
+    head = "0" + _number(len(order) - 4, 4) + "".join(_number(2 if length in codes else 0, 3) for length in order)
+    runs = ((length, len(list(same))) for length, same in groupby(lengths))
+    return (
+        head + "0" + "".join(codes[length] * count if length else _zeros(codes[ZEROS], count) for length, count in runs)
+    )
+
+
+def _zeros(code: str, count: int) -> str:
+    """Write so many lengths of zero."""
+    return (
+        _zeros(code, count // 2) + _zeros(code, count - count // 2)
+        if count > MOST_ZEROS
+        else code + _number(count - LEAST_ZEROS, 7)
+    )
 
 
 def _one(symbol: int) -> str:
