@@ -4,7 +4,7 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
 from typing import Protocol, TypeVar
 
@@ -13,7 +13,7 @@ import uvloop
 
 from shared import logs
 from shared.bus import Bus
-from shared.errors import HalftoneError
+from shared.errors import HalftoneError, Misconfigured
 from shared.nats import NatsBus
 from shared.ops import OpsServer
 from shared.settings import Settings, load
@@ -39,7 +39,10 @@ class Running(Protocol):
 
 
 def run(name: str, kind: type[S], start: Callable[[Bus, S], Awaitable[Running]]) -> None:
-    """Run the service in this process until it is told to stop; exits 0 when drained, 78 (EX_CONFIG) with a line.
+    """Run the service in this process until it is told to stop.
+
+    Exits with 0 when drained; with a line and 78 (EX_CONFIG) where it cannot start as configured, 75 (EX_TEMPFAIL)
+    where the broker stopped answering meanwhile.
 
     Args:
         name: The service's name, which is also its user on the broker.
@@ -52,40 +55,46 @@ def run(name: str, kind: type[S], start: Callable[[Bus, S], Awaitable[Running]])
         uvloop.run(_run(name, settings, start))
     except HalftoneError as error:
         print(f"halftone {name}: {error}", file=sys.stderr)  # noqa: T201 - the last line, for people
-        sys.exit(os.EX_CONFIG)
+        sys.exit(os.EX_CONFIG if isinstance(error, Misconfigured) else os.EX_TEMPFAIL)
 
 
 async def _run(name: str, settings: S, start: Callable[[Bus, S], Awaitable[Running]]) -> None:
     stop = _stop_signal()
     bus = NatsBus(f"{name}@{settings.instance}")
-    connecting = asyncio.create_task(
-        bus.connect(
-            settings.nats_url,
-            user=settings.nats_user,
-            password=settings.nats_password,
-            tls_ca=settings.nats_ca,
-        )
-    )
-    if not await _unless_stopped(connecting, stop):
-        return
-    service = await start(bus, settings)
+    service: Running | None = None
 
     def not_ready() -> str:
-        return service.not_ready() if bus.connected else "no connection to the broker"
+        if stop.is_set():
+            return "draining"
+        if not bus.connected:
+            return "no connection to the broker"
+        return service.not_ready() if service else "starting"
 
     ops = OpsServer(settings.ops_host, settings.ops_port, not_ready)
-    log.info("started", ops=f"http://{settings.ops_host}:{ops.port}")
-    await stop.wait()
-    log.info("draining")
-    try:
-        async with asyncio.timeout(settings.drain_seconds):
-            await service.drain()
-    except TimeoutError:
-        log.warning("gave back what was not done in time", seconds=settings.drain_seconds)
-    await service.abort()
-    await bus.close()
+    if await _unless_stopped(_connect(bus, settings), stop):
+        service = await start(bus, settings)
+        log.info("started", ops=f"http://{settings.ops_host}:{ops.port}")
+        await stop.wait()
+        await _drain(service, settings.drain_seconds)
+        await bus.close()
     ops.close()
     log.info("stopped")
+
+
+async def _connect(bus: NatsBus, settings: Settings) -> None:
+    await bus.connect(
+        settings.nats_url, user=settings.nats_user, password=settings.nats_password, tls_ca=settings.nats_ca
+    )
+
+
+async def _drain(service: Running, seconds: float) -> None:
+    log.info("draining")
+    try:
+        async with asyncio.timeout(seconds):
+            await service.drain()
+    except TimeoutError:
+        log.warning("gave back what was not done in time", seconds=seconds)
+    await service.abort()
 
 
 def _stop_signal() -> asyncio.Event:
@@ -95,9 +104,9 @@ def _stop_signal() -> asyncio.Event:
     return stop
 
 
-async def _unless_stopped(task: asyncio.Task[None], stop: asyncio.Event) -> bool:
-    """Wait for the task; False where the process was told to stop first."""
-    stopping = asyncio.create_task(stop.wait())
+async def _unless_stopped(work: Coroutine[None, None, None], stop: asyncio.Event) -> bool:
+    """Do the work; False where the process was told to stop first."""
+    task, stopping = asyncio.create_task(work), asyncio.create_task(stop.wait())
     await asyncio.wait({task, stopping}, return_when=asyncio.FIRST_COMPLETED)
     stopping.cancel()
     if task.done():

@@ -4,13 +4,17 @@ import os
 import socket
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TypeVar
+from typing import Annotated, Literal, TypeVar
 
 import msgspec
 
 from shared.errors import Misconfigured
 
 PREFIX = "HALFTONE_"
+
+Count = Annotated[int, msgspec.Meta(ge=0)]
+Port = Annotated[int, msgspec.Meta(ge=0, le=65535)]
+Seconds = Annotated[float, msgspec.Meta(ge=0)]
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -22,11 +26,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     nats_ca: str = ""  # file with the authority that signed the broker's certificate; empty: no TLS
     instance: str = msgspec.field(default_factory=socket.gethostname)  # the name in logs, records and metrics
     ops_host: str = "127.0.0.1"  # where /metrics, /healthz and /readyz listen
-    ops_port: int = 0  # 0: any free one, told in the log
-    log_level: str = "info"
-    log_format: str = "json"  # or "text", for people at a terminal
-    drain_seconds: float = 8.0  # how long work in hand may take to finish after SIGTERM
-    concurrency: int = 0  # messages in hand at the most; 0: the service's own default
+    ops_port: Port = 0  # 0: any free one, told in the log
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    log_format: Literal["json", "text"] = "json"  # text is for people at a terminal
+    drain_seconds: Seconds = 8.0  # how long work in hand may take to finish after SIGTERM
+    concurrency: Count = 0  # messages in hand at the most; 0: the service's own default
 
 
 S = TypeVar("S", bound=Settings)
@@ -35,7 +39,8 @@ S = TypeVar("S", bound=Settings)
 def load(kind: type[S], environment: Mapping[str, str] | None = None) -> S:
     """Return the settings that the environment gives, defaults for the rest.
 
-    An empty value counts as none given. `HALFTONE_X_FILE` names a file that holds X: how secrets are mounted into containers.
+    An empty value counts as none given. `HALFTONE_X_FILE` names a file that holds X: how secrets are mounted into
+    containers.
 
     Raises:
         Misconfigured: A value does not fit its field, or a file cannot be read.
@@ -58,12 +63,13 @@ def _path(kind: type, value: object) -> object:
 
 def _value(name: str, environment: Mapping[str, str]) -> str | None:
     path = environment.get(f"{name}_FILE")
-    if path is None:
+    if not path:
         return environment.get(name)
     try:
         return Path(path).read_text(encoding="utf-8").strip()
-    except OSError as error:
-        raise Misconfigured(f"cannot read {name}_FILE {path}: {error.strerror}") from error
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+        raise Misconfigured(f"cannot read {name}_FILE {path}: {reason}") from error
 
 
 def _explain(problem: str, values: Mapping[str, str]) -> str:

@@ -2,7 +2,7 @@
 
 import uuid
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Protocol, TypeVar
+from typing import Protocol, TypeVar, cast
 
 import nats.js.errors
 from nats.js import JetStreamContext, api
@@ -121,5 +121,4 @@ class NatsBucket:
 
 
 def _header(message: api.RawStreamMsg, name: str) -> str:
-    headers: dict[str, str] = message.headers or {}
-    return headers.get(name, "")
+    return cast("dict[str, str]", message.headers or {}).get(name, "")
