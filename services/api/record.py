@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import msgspec
 
 from services.api.facts import Facts, Use
-from services.api.results import BODY, COVER, Images, grouped, settle
+from services.api.results import COVER, Images, grouped, settle
 from services.api.wire import (
     ImageResult,
     InstanceWork,
@@ -39,7 +39,7 @@ def build(facts: Facts, wording: Wording, *, deadline: float) -> Record:
 def _complete(facts: Facts, wording: Wording, polled: FeedPolled, images: Images) -> Record:
     with_images = {use.link_md5 for use in facts.uses}
     articles = [(article, _article(article, facts, images, wording)) for article in facts.articles]
-    covers, bodies = images.of_role(COVER), images.of_role(BODY)
+    covers, bodies = images.covers(), images.bodies()
     return Record(
         code=1,
         done=not facts.articles,
@@ -49,7 +49,7 @@ def _complete(facts: Facts, wording: Wording, polled: FeedPolled, images: Images
         without_images=[made for article, made in articles if article.link_md5 not in with_images],
         common_bytes=images.bytes_of(covers & bodies),
         body_bytes=images.bytes_of(bodies - covers),
-        cover_bytes=images.bytes_of(covers - bodies),
+        cover_bytes=images.bytes_of(images.results.keys() - bodies),
         stages=_stages(facts, wording, polled, images),
         images=len(images.results),
         images_mirrored=len(images.mirrored),
@@ -94,7 +94,7 @@ def _failed(facts: Facts, wording: Wording, polled: FeedPolled | None, reason: s
 
 def _article(article: Article, facts: Facts, images: Images, wording: Wording) -> RecordArticle:
     uses = images.of_article(article.link_md5)
-    cover = next((use for use in uses if use.role == "cover"), None)
+    cover = images.cover_of(article.link_md5)
     settled = facts.settled.get(cover.image) if cover else None
     mirrored = settled if isinstance(settled, ImageMirrored) else None
     found = wording.time(article.found_ms)
@@ -129,8 +129,8 @@ def cdn_urls(uses: Sequence[Use], urls: Mapping[str, str]) -> dict[str, str]:
         uses: The article's uses of images, in their order.
         urls: Image id → CDN URL of those that are mirrored.
     """
-    body = {use.source: urls[use.image] for use in uses if use.role != "cover" and use.image in urls}
-    covers = {use.source: urls[use.image] for use in uses if use.role == "cover" and use.image in urls}
+    body = {use.source: urls[use.image] for use in uses if use.role != COVER and use.image in urls}
+    covers = {use.source: urls[use.image] for use in uses if use.role == COVER and use.image in urls}
     return {source: url for source, url in covers.items() if source not in body} | body
 
 
@@ -138,7 +138,7 @@ def _figures(facts: Facts, wording: Wording, polled: FeedPolled | None, images: 
     poll = facts.poll
     ended = _ended(facts)
     created = wording.time(ended)
-    covers = images.of_role(COVER)
+    covers = images.covers()
     ok = polled is not None and polled.ok
     return PollFigures(
         created_time=created,
@@ -195,8 +195,8 @@ def _feed(facts: Facts, wording: Wording, polled: FeedPolled | None) -> RecordFe
 def _stages(facts: Facts, wording: Wording, polled: FeedPolled, images: Images) -> Stages:
     texts = wording.texts
     ended = _ended(facts)
-    bodies = images.of_role(BODY)
-    covers = images.of_role(COVER) - bodies
+    bodies = images.bodies()
+    covers = images.covers() - bodies
     spans = (
         (polled.fetch_ms, texts.get_xml),
         (polled.handle_ms, texts.parse),

@@ -1,7 +1,7 @@
 """How each image of a poll was settled, as the record tells it."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TypeVar
 
 from services.api.facts import Facts, Use
@@ -19,6 +19,7 @@ class Images:
     Args:
         uses: Every use, in the order of the articles and of their images.
         results: Image id → its result, in the order in which they finished.
+        covers: Article → the use that is its cover, where that is not the one found first.
         created: The account of every object that was made for them.
         refusals: The account of every upload that was not taken.
     """
@@ -28,6 +29,7 @@ class Images:
         uses: Sequence[Use] = (),
         results: Mapping[str, ImageResult] | None = None,
         *,
+        covers: Mapping[str, Use] | None = None,
         created: Iterable[str] = (),
         refusals: Iterable[str] = (),
     ) -> None:
@@ -36,7 +38,8 @@ class Images:
         self.failed = [result for result in self.results.values() if not result.code]
         self.uploads = dict(Counter(created))
         self.failed_uploads = dict(Counter(refusals))
-        self._roles = {role: {use.image for use in uses if use.role == role} for role in (COVER, BODY)}
+        self._covers = {use.link_md5: use for use in uses if use.role == COVER} | (covers or {})
+        self._bodies = {use.image for use in uses if use.role == BODY}
         self._by_article = grouped(uses, lambda use: use.link_md5)
 
     def of_article(self, link_md5: str) -> list[Use]:
@@ -47,9 +50,17 @@ class Images:
         """Return the CDN URL; empty where the image failed."""
         return self.results[image].url
 
-    def of_role(self, role: str) -> set[str]:
-        """Return the images with a use in that role."""
-        return self._roles[role]
+    def cover_of(self, link_md5: str) -> Use | None:
+        """Return the use that is the article's cover."""
+        return self._covers.get(link_md5)
+
+    def covers(self) -> set[str]:
+        """Return the images that are an article's cover."""
+        return {use.image for use in self._covers.values()}
+
+    def bodies(self) -> set[str]:
+        """Return the images that stand in a body."""
+        return self._bodies
 
     def worked(self) -> list[ImageResult]:
         """Return the results for which something was done in this poll, mirrored or failed."""
@@ -77,9 +88,20 @@ def settle(facts: Facts, wording: Wording, *, deadline: float) -> Images:
     return Images(
         facts.uses,
         results,
+        covers=dict(_second_choices(facts, results)),
         created=[message.account for message in worked if isinstance(message, ImageMirrored) and message.created],
         refusals=[account for message in worked for account in message.failed_accounts],
     )
+
+
+def _second_choices(facts: Facts, results: Mapping[str, ImageResult]) -> Iterator[tuple[str, Use]]:
+    """Yield, for each article whose cover failed, the best of its other candidates that is mirrored."""
+    uses = grouped(facts.uses, lambda use: use.link_md5)
+    for article in facts.articles:
+        by_image = {use.image: use for use in reversed(uses.get(article.link_md5, []))}
+        good = [image for image in article.covers if image in by_image and results[image].code]
+        if good and good[0] != article.covers[0]:
+            yield article.link_md5, by_image[good[0]]
 
 
 def _finished(facts: Facts, image: str) -> tuple[int, str]:

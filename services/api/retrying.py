@@ -76,11 +76,8 @@ class Retrying:
             await connection.execute(
                 update(polls).where(polls.c.request_id.in_(waiting)).values(waiting=True, deadline_ms=deadline_ms)
             )
-            links = dict(
-                (await connection.execute(select(articles.c.link_md5, articles.c.link).where(_of(taken))))
-                .tuples()
-                .all()
-            )
+            of_articles = await connection.execute(select(articles.c.link_md5, articles.c.link).where(_of(taken)))
+            links = {row.link_md5: row.link for row in of_articles}
         for job in _jobs(taken, links):
             await self._bus.publish(job)
         return Retried(images=len(chosen[:MOST]), more=len(chosen) > MOST)
@@ -111,6 +108,7 @@ def _jobs(uses: list[Row[tuple[object, ...]]], links: dict[str, str]) -> list[Im
             referer=links.get(use.link_md5, ""),
             request_id=use.request_id,
             feed=use.feed,
+            again=True,
         )
         for use in reversed(uses)
     }

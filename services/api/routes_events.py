@@ -37,7 +37,7 @@ async def follow_events(
 
 
 async def _follow(api: Api, position: int, patterns: list[str]) -> AsyncGenerator[ServerSentEventMessage]:
-    yield ServerSentEventMessage(comment="ok", retry=2_000)
+    yield ServerSentEventMessage(data=None, comment="ok", retry=2_000)
     silent = 0.0
     while not api.tidings.over:
         read, messages = await _read(api, position, patterns)
@@ -51,7 +51,7 @@ async def _follow(api: Api, position: int, patterns: list[str]) -> AsyncGenerato
         silent += LOOK_SECONDS
         if silent >= SIGN_OF_LIFE_SECONDS:
             silent = 0.0
-            yield ServerSentEventMessage(comment="still here")
+            yield ServerSentEventMessage(data=None, comment="still here")
 
 
 async def _read(api: Api, position: int, patterns: list[str]) -> tuple[int, list[ServerSentEventMessage]]:
@@ -68,7 +68,7 @@ def takes(pattern: str, subject: str) -> bool:
     """Tell whether a subject pattern takes the subject: `*` stands for one token, a last `>` for all that follow."""
     wanted, tokens = pattern.split("."), subject.split(".")
     if wanted[-1] == ">":
-        wanted, tokens = wanted[:-1], tokens[: len(wanted) - 1]
+        wanted, tokens = wanted[:-1], tokens[: len(wanted) - 1] if len(tokens) >= len(wanted) else []
     return len(wanted) == len(tokens) and all(name in {"*", token} for name, token in zip(wanted, tokens, strict=True))
 
 

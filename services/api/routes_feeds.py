@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import msgspec
 from litestar import Request, Response, delete, get, patch, post
 from litestar.exceptions import NotFoundException
-from litestar.params import FromPath, JSONBody, QueryParameter
+from litestar.params import JSONBody, PathParameter, QueryParameter
 from sqlalchemy import func, select
 
 from services.api import opml
@@ -17,11 +17,12 @@ from shared.errors import Reject
 
 Limit = Annotated[int, QueryParameter(ge=1, le=500, description="How many at the most.")]
 After = Annotated[int | None, QueryParameter(ge=0, lt=2**62, description="`next` of the page before.")]
-FeedId = Annotated[int, msgspec.Meta(ge=1, lt=2**31)]
+FeedId = Annotated[int, PathParameter(ge=1, lt=2**31)]
 
 _HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}")
 _HEADER_VALUE = re.compile(r"[\t\x20-\x7e]{0,4000}")
 _FORBIDDEN_HEADERS = frozenset({"host", "content-length", "transfer-encoding", "connection"})
+LARGEST_OPML = 4 * 1024 * 1024  # bytes: thousands of feeds
 TextField = Annotated[str, msgspec.Meta(max_length=1_000)]
 
 
@@ -125,13 +126,13 @@ async def subscribe(data: JSONBody[Subscribe], api: ApiParts) -> FeedView:
 
 
 @get("/api/feeds/{feed_id:int}")
-async def read_feed(feed_id: FromPath[FeedId], api: ApiParts) -> FeedView:
+async def read_feed(feed_id: FeedId, api: ApiParts) -> FeedView:
     """Return one feed."""
     return view(api, await feed_row(api, feed_id))
 
 
 @patch("/api/feeds/{feed_id:int}")
-async def change_feed(feed_id: FromPath[FeedId], data: JSONBody[Change], api: ApiParts) -> FeedView:
+async def change_feed(feed_id: FeedId, data: JSONBody[Change], api: ApiParts) -> FeedView:
     """Change a feed: pause it, its interval, name, folder, headers."""
     values: dict[str, Any] = {
         name: value for name, value in msgspec.structs.asdict(data).items() if value is not msgspec.UNSET
@@ -142,20 +143,20 @@ async def change_feed(feed_id: FromPath[FeedId], data: JSONBody[Change], api: Ap
 
 
 @delete("/api/feeds/{feed_id:int}")
-async def unsubscribe(feed_id: FromPath[FeedId], api: ApiParts) -> None:
+async def unsubscribe(feed_id: FeedId, api: ApiParts) -> None:
     """Unsubscribe from a feed; its articles and records stay as long as the retention says."""
     await changed(api, feed_id, subscribed=False)
 
 
 @get("/api/feeds/{feed_id:int}/records")
-async def list_records(feed_id: FromPath[FeedId], api: ApiParts, after: After = None, limit: Limit = 50) -> RecordPage:
+async def list_records(feed_id: FeedId, api: ApiParts, after: After = None, limit: Limit = 50) -> RecordPage:
     """List a feed's records, the newest first."""
     await feed_row(api, feed_id)
     lines = await record_lines(api, feed=feed_id, before_ms=after, limit=limit)
     return RecordPage(records=lines, next=lines[-1].started_ms if len(lines) == limit else None)
 
 
-@post("/api/feeds/import", status_code=200)
+@post("/api/feeds/import", status_code=200, request_max_body_size=LARGEST_OPML)
 async def import_opml(request: Request[Any, Any, Any], api: ApiParts) -> Imported:
     """Subscribe to all feeds of an OPML 2.0 file, sent as the request's body."""
     return await subscribe_all(api, opml.parse(await request.body()))

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 import msgspec
 from litestar import delete, get, post
 from litestar.exceptions import NotFoundException
-from litestar.params import FromPath, JSONBody
+from litestar.params import JSONBody, PathParameter
 
 from services.api.problems import AnyRequest
 from services.api.services import ApiParts
@@ -52,7 +52,7 @@ async def make_api_token(data: JSONBody[NewToken], api: ApiParts) -> MadeToken:
 
 
 @delete("/api/tokens/{token_id:int}", opt=ADMIN)
-async def revoke_api_token(token_id: FromPath[Annotated[int, msgspec.Meta(ge=1, lt=2**31)]], api: ApiParts) -> None:
+async def revoke_api_token(token_id: Annotated[int, PathParameter(ge=1, lt=2**31)], api: ApiParts) -> None:
     """Take a token's rights."""
     if not await revoke_token(api.database, token_id):
         raise NotFoundException("no token with rights has this id: GET /api/tokens lists them")

@@ -394,3 +394,18 @@ def test_the_rate_is_a_percentage_of_the_source() -> None:
     made = built(facts(polled(REQUEST, it), it, settled=settled))
 
     assert [image["compressRate"] for image in made["extra12ImgCdnSuccessResultVector"]] == ["15.6%", "7%"]
+
+
+def test_where_the_cover_failed_the_best_candidate_that_is_mirrored_is_the_cover() -> None:
+    first, second, third = wanted("dead.png", "cover"), wanted("a.gif"), wanted("b.png")
+    covers = tuple(image.image for image in (first, second, third))
+    it = article("one", first, second, third, covers=covers)
+    made = built(
+        facts(polled(REQUEST, it), it, settled=(mirrored("a.gif", size=7), mirrored("b.png"), failed("dead.png")))
+    )
+    (chosen,) = made["toInsertArticleList"]
+
+    check_identities(made)
+    assert (chosen["bgimg"], chosen["destBytes"]) == (second.source, 7)
+    assert (made["record"]["bgimgsTotal"], made["record"]["bgimgsGithubTotal"]) == (1, 1)
+    assert (made["tmpCommonImgCdnBytes"], made["tmpBodyImgCdnBytes"]) == (7, 1_000)
