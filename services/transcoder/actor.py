@@ -9,7 +9,9 @@ from datetime import UTC, datetime
 import msgspec
 import structlog
 
+from services.transcoder.download import Limits as DownloadLimits
 from services.transcoder.download import download, is_gone
+from services.transcoder.hints import Hints
 from services.transcoder.rendering import TARGET
 from services.transcoder.rendition import Limits, RenderOptions, Rendition
 from services.transcoder.settings import TranscoderSettings
@@ -79,6 +81,10 @@ class Transcoder:
         self._renderer = renderer
         self._settings = settings
         self._images = bus.bucket(IMAGES)
+        self._hints = Hints(bus)
+        self._limits = DownloadLimits(
+            settings.source_max_bytes, settings.download_seconds, tuple(settings.proxies.split())
+        )
         self._options = RenderOptions(
             quality=settings.quality,
             max_width=settings.max_width,
@@ -171,13 +177,7 @@ class Transcoder:
     async def _download(self, job: ImageJob, progress: Progress) -> bytes:
         with metrics.stage("download") as downloading:
             try:
-                data = await download(
-                    self._web,
-                    job,
-                    progress.attempts,
-                    max_bytes=self._settings.source_max_bytes,
-                    seconds=self._settings.download_seconds,
-                )
+                data = await download(self._web, self._hints, job, progress.attempts, self._limits)
             finally:
                 progress.download_ms = downloading.ms
         progress.source_bytes = len(data)
@@ -261,7 +261,7 @@ class Running:
 async def start(bus: Bus, settings: TranscoderSettings) -> Running:
     """Start transcoding."""
     workers = settings.workers or len(os.sched_getaffinity(0))
-    web = Web(parse_origins(settings.allow_hosts))
+    web = Web(parse_origins(settings.allow_hosts), proxies=settings.proxies.split())
     renderer = Sandbox(
         TARGET,
         Rendition,

@@ -7,6 +7,7 @@ class TranscoderSettings(Settings, frozen=True, kw_only=True):
     """Besides what every service is told."""
 
     allow_hosts: str = ""  # HOST:PORT … that images may come from although they are not public
+    proxies: str = ""  # URLs of HTTP proxies, spaces between, for images that cannot be had directly
     quality: int = 75  # libwebp's, 1 to 100
     max_width: int | None = None  # pixels; wider images are scaled down; empty: none is
     budget: int = 20_000_000  # bytes of one rendition at the most

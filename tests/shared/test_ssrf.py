@@ -10,9 +10,11 @@ import pytest
 
 from services.fetcher.poll import get
 from services.fetcher.settings import FetcherSettings
-from services.transcoder.download import download
+from services.transcoder.download import Limits, download
+from services.transcoder.hints import Hints
 from shared.errors import HalftoneError
 from shared.guard import Blocked, Unreachable, is_public
+from shared.memory import MemoryBus
 from shared.messages import ImageJob
 from shared.web import Web
 from tests.servers import response
@@ -51,7 +53,7 @@ async def fetch_feed(web: Web, url: str) -> object:
 
 async def fetch_image(web: Web, url: str) -> object:
     job = ImageJob(image="0" * 32, source=url, referer="http://public.example/article")
-    return await download(web, job, [], max_bytes=1000, seconds=5)
+    return await download(web, Hints(MemoryBus()), job, [], Limits(max_bytes=1000, seconds=5))
 
 
 both = pytest.mark.parametrize("fetch", [fetch_feed, fetch_image])
