@@ -19,6 +19,11 @@ _BACKGROUND = re.compile(r"(?:^|;)\s*background(?:-image)?\s*:([^;]*(?:url\([^)]
 _FRAME_SOURCES = ("data-src", "data-lazy-src", "src")
 _LATE_FORMATS = frozenset({"image/avif", "image/jxl", "image/heic"})  # taken only where nothing else is as large
 _DATA_IMAGE = re.compile(r"\s*data:image/", re.IGNORECASE)
+_MATH = """
+    maction math menclose merror mfenced mfrac mi mmultiscripts mn mo mover mpadded mphantom mroot mrow ms mspace msqrt
+    mstyle msub msubsup msup mtable mtd mtext mtr munder munderover semantics
+"""
+_WRAPPERS = frozenset({"picture", "noscript", *_MATH.split()})
 _IMAGES = frozenset({"img", "amp-img"})
 
 
@@ -57,7 +62,7 @@ class _Editor:
 
     def see(self, tag: Tag) -> None:
         """Take in the next tag."""
-        if tag.name in {"picture", "noscript", "math"}:
+        if tag.name in _WRAPPERS:
             self._wrapper(tag)
         elif tag.name == "iframe":
             self._iframe(tag)

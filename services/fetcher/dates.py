@@ -23,15 +23,16 @@ _ISO = re.compile(r"\d{4}-\d\d-\d\d")
 
 def read_date(text: str) -> int | None:
     """Return epoch milliseconds for a date in any of the formats that feeds use; None where it is none."""
+    text = text.strip()
     if not text:
         return None
     if match := _RFC_822.fullmatch(text):
         day, month, year, clock, zone = match.groups()
         text = f"{year}-{_MONTHS[month]}-{day:0>2}T{clock}{_ZONES.get(zone, zone)}"
     elif not _RFC_3339.fullmatch(text):
-        return epoch_ms(_any_format(text)) or parse_date(text)
+        return epoch_ms(_any_format(text)) or _loose(text)
     try:
-        return sane(int(datetime.fromisoformat(text).timestamp() * 1000))
+        return sane(int(datetime.fromisoformat(text).timestamp()) * 1000)
     except ValueError:
         return epoch_ms(_any_format(text))
 
@@ -44,13 +45,12 @@ def epoch_ms(parsed: time.struct_time | None) -> int | None:
         return None
 
 
-def parse_date(text: str) -> int | None:
-    """Return epoch milliseconds for an RFC 3339 or RFC 822 date; None where it is neither."""
-    text = text.strip()
+def _loose(text: str) -> int | None:
+    """Read what feedparser gives up on and Python does not; a date without a zone is in UTC."""
     try:
         if _ISO.match(text):
             moment = datetime.fromisoformat(text)
-            return sane(int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * 1000))
+            return sane(int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()) * 1000)
         fields = parsedate_tz(text)
         return sane(int(mktime_tz(fields)) * 1000) if fields else None
     except (ValueError, OverflowError):

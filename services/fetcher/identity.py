@@ -30,7 +30,7 @@ _TRACKING = re.compile(
     re.IGNORECASE,
 )
 _FEED_SOURCE = re.compile(
-    r"(?:ref|source|src|from|partner|emc|via|mod|campaign|medium)=(?:rss\w*|feed\w*|atom)", re.IGNORECASE
+    r"(?:ref|source|src|from|partner|emc|via|mod|campaign|medium)=(?:rss|feed|atom)[\w-]*", re.IGNORECASE
 )
 _TRACKING_FRAGMENT = re.compile(r"(?:xtor|utm_\w+|at_\w+|ref|Echobox|comments?|respond)(?:=.*)?", re.IGNORECASE)
 

@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any, cast
 
-from services.fetcher.dates import parse_date
+from services.fetcher.dates import read_date
 from services.fetcher.feed import Enclosure, ParsedFeed, RawEntry, RawMedia
 from shared.urls import resolve
 
@@ -53,8 +53,8 @@ def _entry(item: Mapping[str, Any], url: str, inherited: str) -> RawEntry:
         link=_first(url, item, "url", "external_url") or "",
         author=_author(item) or inherited,
         published=published,
-        published_ms=parse_date(published),
-        updated_ms=parse_date(_text(item, "date_modified")),
+        published_ms=read_date(published),
+        updated_ms=read_date(_text(item, "date_modified")),
         content=html or text or _text(item, "summary"),
         content_type="text/html" if html else "text/plain",
         media=tuple(_media(item, url, enclosures)),
