@@ -57,7 +57,7 @@ class NatsBus:
         """Connect, waiting up to `patience` seconds for a broker that is not there yet.
 
         Raises:
-            Misconfigured: No broker answered at `url`, or it refused the credentials.
+            Misconfigured: No broker answered at `url`, it refused the credentials, or `url` is no address of one.
         """
         options: dict[str, Any] = {"user": user, "password": password} if user else {}
         if tls_ca:
@@ -81,7 +81,7 @@ class NatsBus:
         except TimeoutError:
             raise Misconfigured(_unconnected(url, patience, self._last_error)) from None
         except nats.errors.Error as error:
-            raise Misconfigured(f"the broker at {url} refused us: {error}") from error
+            raise Misconfigured(f"HALFTONE_NATS_URL is {url!r}: {error}") from error
         self._up.set()
 
     @property
@@ -231,7 +231,8 @@ class NatsBus:
 
     async def _on_disconnect(self) -> None:
         self._up.clear()
-        log.warning("broker connection lost")
+        if not self._client.is_closed:  # we did not leave ourselves
+            log.warning("broker connection lost")
 
     async def _on_reconnect(self) -> None:
         self._up.set()
