@@ -1,6 +1,7 @@
 """Safe to show, and images elsewhere."""
 
 import re
+import time
 from pathlib import Path
 
 import pytest
@@ -115,3 +116,15 @@ def test_a_known_player_is_sandboxed() -> None:
 )
 def test_which_pages_may_be_embedded(url: str, known: bool) -> None:
     assert known == known_iframe(url)
+
+
+@pytest.mark.parametrize("piece", ["<div>", "<b>", "<p><span>", "<ul><li>", "<table><tr><td>", "</div><div><i>"])
+def test_markup_nested_without_end_is_flattened(piece: str) -> None:
+    started = time.process_time()
+    assert "text" in sanitise(piece * 50_000 + "text")
+    assert time.process_time() - started < 5
+
+
+def test_long_articles_are_not_flattened() -> None:
+    html = "<ul>" + "<li>x <b>y</b></li>" * 2000 + "</ul>"
+    assert html == sanitise(html)
