@@ -9,7 +9,7 @@ from litestar import Response, route
 from litestar.exceptions import HTTPException, NotFoundException
 from litestar.params import FromPath
 
-from services.api.problems import AnyRequest
+from services.api.requests import AnyRequest
 from services.api.services import ApiParts
 
 _NAME = re.compile(

@@ -5,18 +5,19 @@ from typing import Any, cast
 
 import msgspec
 import structlog
-from litestar import MediaType, Request, Response
+from litestar import MediaType, Response
 from litestar.exceptions import HTTPException, ValidationException
+from litestar.response import Redirect
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
+from services.api.page.rendering import page
+from services.api.requests import AnyRequest
 from shared.bus import BusUnavailable
 from shared.errors import Reject
 
 log = structlog.get_logger()
 PROBLEM = "application/problem+json"
-
-AnyRequest = Request[Any, Any, Any]
 
 
 class Problem(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -35,8 +36,13 @@ def answer(status: int, detail: str, errors: list[str] | None = None) -> Respons
     return Response(problem, status_code=status, media_type=PROBLEM, headers=headers)
 
 
-def on_http(_request: AnyRequest, error: HTTPException) -> Response[Problem]:
-    """Tell what Litestar or a route found wrong with the request."""
+def on_http(request: AnyRequest, error: HTTPException) -> Response[Any]:
+    """Tell what Litestar or a route found wrong with the request; to people on a page of its own."""
+    if wants_page(request):
+        if error.status_code == HTTPStatus.UNAUTHORIZED:
+            return Redirect("/login", status_code=303)
+        phrase = HTTPStatus(error.status_code).phrase
+        return page("problem", status=error.status_code, title=phrase, detail=error.detail or phrase)
     if isinstance(error, ValidationException):
         return answer(400, "change the fields named in `errors`; /openapi.json says what each takes", _fields(error))
     detail = error.detail or HTTPStatus(error.status_code).phrase
@@ -71,6 +77,11 @@ HANDLERS: dict[int | type[Exception], Any] = {
     Exception: on_defect,
 }
 JSON = MediaType.JSON
+
+
+def wants_page(request: AnyRequest) -> bool:
+    """Tell whether a person looks at the answer."""
+    return "text/html" in request.headers.get("accept", "") and not request.url.path.startswith("/api/")
 
 
 def _fields(error: ValidationException) -> list[str]:

@@ -29,7 +29,7 @@ class Images:
         uses: Sequence[Use] = (),
         results: Mapping[str, ImageResult] | None = None,
         *,
-        covers: Mapping[str, Use] | None = None,
+        covers: dict[str, Use] | None = None,
         created: Iterable[str] = (),
         refusals: Iterable[str] = (),
     ) -> None:

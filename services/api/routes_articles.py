@@ -15,6 +15,7 @@ from services.api.record import cdn_urls
 from services.api.routes_feeds import After, Limit
 from services.api.search import holding
 from services.api.services import Api, ApiParts
+from services.api.settling import FAILED
 from services.api.tables import articles, image_uses, images, poll_articles
 from shared.html import rewrite_images
 from shared.messages import Article
@@ -71,22 +72,30 @@ async def list_articles(
 @get("/api/articles/{link_md5:str}")
 async def read_article(link_md5: FromPath[str], api: ApiParts, feed: FeedFilter = None) -> ArticleView:
     """Return an article by the MD5 of its link; where several feeds have it, the newest."""
-    statement = select(articles).where(articles.c.link_md5 == link_md5).order_by(articles.c.seen_at.desc()).limit(1)
-    if feed is not None:
-        statement = statement.where(articles.c.feed == feed)
-    async with api.database.read() as connection:
-        row = (await connection.execute(statement)).first()
-        if row is None:
-            raise NotFoundException("no article has this linkMd5: it is the MD5 hex of the article's link")
-        ((_, article, uses),) = await with_bodies(connection, [row])
-    urls = urls_of(uses)
+    line, article, urls, _ = await read_full(api, link_md5, feed)
     return ArticleView(
-        article=_line(row, uses),
+        article=line,
         body=article.body,
         mirrored_body=rewrite_images(article.body, urls) if article.body_type == "html" else article.body,
         body_type=article.body_type,
         images=urls,
     )
+
+
+async def read_full(
+    api: Api, link_md5: str, feed: int | None = None
+) -> tuple[ArticleLine, Article, dict[str, str], list[str]]:
+    """Return an article's line and newest version, its CDN URLs by source, and the sources that failed."""
+    statement = select(articles).where(articles.c.link_md5 == link_md5).order_by(articles.c.seen_at.desc()).limit(1)
+    if feed is not None:
+        statement = statement.where(articles.c.feed == feed)
+    async with api.database.read() as connection:
+        row = (await connection.execute(statement)).first()
+        full = await with_bodies(connection, [row]) if row else []
+    if not full:
+        raise NotFoundException("no article has this linkMd5: it is the MD5 hex of the article's link")
+    row, article, uses = full[0]
+    return _line(row, uses), article, urls_of(uses), [use.source for use in uses if use.state == FAILED]
 
 
 async def article_lines(

@@ -14,7 +14,7 @@ from sqlalchemy import select
 from services.api.doorkeeper import bearer
 from services.api.feeds import FeedRow
 from services.api.mirrored import TYPES, Entry, Feed, render
-from services.api.problems import AnyRequest
+from services.api.requests import AnyRequest
 from services.api.routes_articles import urls_of, with_bodies
 from services.api.routes_feeds import mirror_urls, mirrored_opml, opml_file, subscribe_to
 from services.api.services import Api, ApiParts

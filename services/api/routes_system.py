@@ -7,7 +7,7 @@ from litestar import delete, get, post
 from litestar.exceptions import NotFoundException
 from litestar.params import JSONBody, PathParameter
 
-from services.api.problems import AnyRequest
+from services.api.requests import AnyRequest
 from services.api.services import ApiParts
 from services.api.tokens import Token, list_tokens, new_token, revoke_token
 

@@ -9,6 +9,7 @@ from services.api.asking import Asking
 from services.api.database import Database
 from services.api.doorkeeper import Doorkeeper
 from services.api.feeds import Feeds
+from services.api.page.numbers import Counter
 from services.api.retrying import Retrying
 from services.api.settings import ApiSettings
 from services.api.tidings import Tidings
@@ -28,6 +29,7 @@ class Api(msgspec.Struct, frozen=True, kw_only=True):
     retrying: Retrying
     tidings: Tidings
     doorkeeper: Doorkeeper
+    counter: Counter
 
 
 ApiParts: TypeAlias = NamedDependency[Api]  # as the routes are given it

@@ -16,6 +16,18 @@ from litestar.types import Message, Scope
 
 from services.api.doorkeeper import let_in
 from services.api.objects import serve_object
+from services.api.page.rendering import serve_static
+from services.api.page.routes import (
+    accounts_page,
+    add_page,
+    article_page,
+    articles_page,
+    feed_page,
+    login,
+    login_page,
+    overview,
+    record_page,
+)
 from services.api.problems import HANDLERS
 from services.api.routes_articles import list_articles, read_article
 from services.api.routes_events import follow_events
@@ -65,6 +77,16 @@ ROUTES = [
     make_api_token,
     revoke_api_token,
     read_openapi,
+    serve_static,
+    overview,
+    feed_page,
+    record_page,
+    article_page,
+    articles_page,
+    accounts_page,
+    add_page,
+    login_page,
+    login,
 ]
 
 

@@ -1,0 +1,122 @@
+// What the page does beyond links: live figures over server-sent events, and the buttons, which speak to the API.
+const say = (form, text, bad) => {
+  const place = form.querySelector(".said");
+  place.textContent = text;
+  place.classList.toggle("bad", Boolean(bad));
+};
+
+const send = async (method, path, body, type = "application/json") => {
+  const headers = body === undefined ? {} : { "Content-Type": type };
+  const answer = await fetch(path, { method, headers, body, credentials: "same-origin" });
+  const json = answer.status === 204 ? null : await answer.json();
+  if (!answer.ok) throw new Error(json?.errors?.join("; ") || json?.detail || answer.statusText);
+  return json;
+};
+
+// ── live ────────────────────────────────────────────────────────────────────────────────────────────────────
+let refreshing = 0;
+const refresh = () => {
+  if (refreshing) return;
+  refreshing = setTimeout(async () => {
+    try {
+      const answer = await fetch(location.href, { headers: { Accept: "text/html" }, credentials: "same-origin" });
+      const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
+      for (const old of document.querySelectorAll("[data-live]")) {
+        const now = fresh.querySelector(`[data-live="${old.dataset.live}"]`);
+        if (now && now.innerHTML !== old.innerHTML && !old.contains(document.activeElement)) old.innerHTML = now.innerHTML;
+      }
+    } finally {
+      refreshing = 0;
+    }
+  }, 600);
+};
+
+const pulse = document.querySelector(".pulse");
+if (document.querySelector("[data-live]")) {
+  const only = document.body.dataset.only;
+  const events = new EventSource("/api/events");
+  const kinds = ["article.found", "article.updated", "feed.polled", "image.mirrored", "image.failed", "record.completed"];
+  for (const kind of kinds) events.addEventListener(`evt.${kind}`, ({ data }) => {
+    const event = JSON.parse(data);
+    if (only && event.request_id && event.request_id !== only) return;
+    refresh();
+  });
+  events.onopen = () => { pulse?.classList.add("on"); if (pulse) pulse.textContent = "live"; };
+  events.onerror = () => { pulse?.classList.remove("on"); if (pulse) pulse.textContent = "not connected"; };
+  addEventListener("pagehide", () => events.close());
+}
+
+// ── buttons and forms ───────────────────────────────────────────────────────────────────────────────────────
+const actions = {
+  async add(form) {
+    const url = form.elements.url.value.trim();
+    await send("POST", "/api/feeds", JSON.stringify({ url, folder: form.elements.folder?.value ?? "" }));
+    const { requestId } = await send("POST", "/api/fetches", JSON.stringify({ url }));
+    location.href = `/record/${requestId}`;
+  },
+  async opml(form) {
+    const [file] = form.elements.file.files;
+    if (!file) throw new Error("Choose a file first.");
+    say(form, "Reading the file …");
+    const made = await send("POST", "/api/feeds/import", await file.text(), "text/x-opml");
+    const bar = form.querySelector("progress");
+    let done = 0;
+    bar.hidden = false;
+    bar.max = Math.max(1, made.subscribed);
+    const refused = made.refused.length ? ` ${made.refused.length} could not be used: ${made.refused.slice(0, 5).join("; ")}` : "";
+    const tell = () => { bar.value = done; say(form, `${made.subscribed} feeds subscribed, ${done} polled so far.${refused}`); };
+    tell();
+    const events = new EventSource("/api/events?subject=evt.feed.polled");
+    events.addEventListener("evt.feed.polled", () => {
+      done = Math.min(done + 1, made.subscribed);
+      tell();
+      if (done === made.subscribed) events.close();
+    });
+  },
+  async poll(button) {
+    const { requestId } = await send("POST", "/api/fetches", JSON.stringify({ url: button.dataset.url }));
+    location.href = `/record/${requestId}`;
+  },
+  async pause(button) {
+    await send("PATCH", `/api/feeds/${button.dataset.feed}`, JSON.stringify({ paused: button.dataset.paused !== "true", subscribed: true }));
+    location.reload();
+  },
+  async drop(button) {
+    await send("DELETE", `/api/feeds/${button.dataset.feed}`);
+    location.href = "/";
+  },
+  async retry(button) {
+    const scope = button.dataset.image ? { image: button.dataset.image, requestId: button.dataset.request } : { requestId: button.dataset.request };
+    const made = await send("POST", "/api/images/retry", JSON.stringify(scope));
+    button.textContent = made.images ? "trying again …" : "nothing failed";
+  },
+  async copy(button) {
+    await navigator.clipboard.writeText(button.dataset.text);
+    button.textContent = "copied";
+    setTimeout(() => { button.textContent = "copy"; }, 1500);
+  },
+};
+
+const run = async (name, element) => {
+  const button = element.matches("form") ? element.querySelector("button") : element;
+  button.disabled = true;
+  try {
+    await actions[name](element);
+  } catch (error) {
+    if (element.matches("form")) say(element, error.message, true);
+    else { button.textContent = "did not work"; button.title = error.message; }
+  } finally {
+    button.disabled = false;
+  }
+};
+
+document.addEventListener("submit", (event) => {
+  const form = event.target.closest("form[data-do]");
+  if (!form) return;
+  event.preventDefault();
+  run(form.dataset.do, form);
+});
+document.addEventListener("click", (event) => {
+  const button = event.target.closest("button[data-do]");
+  if (button && !button.closest("form[data-do]")) run(button.dataset.do, button);
+});
