@@ -72,8 +72,10 @@ class Fetcher:
         """Poll the feed; see `Handler.handle`."""
         assert isinstance(message, FeedDue)  # noqa: S101 - its subject holds nothing else
         config = await self._config(message.feed)
+        if config is None and message.request_id:
+            raise Reject(f"there is no feed {message.feed}: it was removed")
         if config is None or (config.paused and not message.request_id):
-            return  # unsubscribed or paused since it was scheduled
+            return  # removed or paused since it was scheduled
         try:
             outcome = await self._poll(config, await self._state(message.feed), self._about(message, envelope))
         except Busy as busy:
@@ -101,7 +103,8 @@ class Fetcher:
             log.info("poll failed", feed=about.feed, reason=str(error))
             answer = error.answer if isinstance(error, PollError) else Answer()
             about = msgspec.structs.replace(about, ok=False, error=str(error), http_status=answer.status)
-            return Outcome(about, states.failed(state, str(error), now_ms=_now_ms()), answer)
+            after = states.failed(state, str(error), now_ms=_now_ms())
+            return Outcome(about, states.watch_redirect(after, None, now_ms=_now_ms()), answer)
         metrics.POLLS.labels("unchanged" if outcome.about.unchanged else "changed").inc()
         return outcome
 
@@ -118,40 +121,43 @@ class Fetcher:
     async def _read(
         self, web: Getter, config: FeedConfig, state: states.FeedState, about: FeedPolled, polled: Polled
     ) -> Outcome:
+        website = None
+        validators, body_hash = polled.answer.validators, polled.body_hash
         with metrics.stage("parse") as watch:
             parsed = await self._parse(polled, state.seen)
             if parsed.kind == "html":
-                polled, parsed = await self._follow(web, config, state, parsed)
+                website, validators, body_hash = polled.url, states.Validators(), ""  # the feed's are not the page's
+                polled, parsed = await self._follow(web, config, state, alternate_of(parsed.alternates, polled))
             news = states.diff(state, parsed)
-        after = states.advance(
-            state,
-            parsed,
-            now_ms=_now_ms(),
-            validators=polled.answer.validators,
-            body_hash=polled.body_hash,
-        )
+        after = states.advance(state, parsed, now_ms=_now_ms(), validators=validators, body_hash=body_hash)
         metrics.ARTICLES.labels("found").inc(len(news.new))
         metrics.ARTICLES.labels("updated").inc(len(news.updated))
-        about = announce.tell(msgspec.structs.replace(about, handle_ms=watch.ms), parsed, news)
+        about = msgspec.structs.replace(about, handle_ms=watch.ms)
+        about = announce.tell(about, parsed, news, url=polled.home, website=website)
         return Outcome(
             about,
-            states.watch_redirect(after, polled.moved_to, now_ms=_now_ms()),
+            states.watch_redirect(after, None if website else polled.moved_to, now_ms=_now_ms()),
             polled.answer,
             announce.articles(parsed, news, about),
             announce.jobs(parsed, news, about),
         )
 
     async def _follow(
-        self, web: Getter, config: FeedConfig, state: states.FeedState, page: ParsedFeed
+        self, web: Getter, config: FeedConfig, state: states.FeedState, url: str
     ) -> tuple[Polled, ParsedFeed]:
         """Return the feed that a web page names, for an address that is the page's and not the feed's."""
-        url = alternate_of(page.alternates, page.link)
         polled = await get(web, self._settings, url, request_headers(config), proxy=config.proxy or "")
-        return polled, await self._parse(polled, state.seen)
+        parsed = await self._parse(polled, state.seen)
+        if parsed.kind == "html":
+            raise PollError(f"{url}, which a web page names as its feed, is a web page too", polled.answer)
+        return polled, parsed
 
     async def _parse(self, polled: Polled, seen: Mapping[str, str]) -> ParsedFeed:
         metrics.FEED_BYTES.inc(len(polled.body))
-        return await self._parser.run(polled.body, polled.url, polled.content_type or None, dict(seen))
+        try:
+            return await self._parser.run(polled.body, polled.url, polled.content_type or None, dict(seen))
+        except (Reject, Retry) as error:
+            raise PollError(str(error), polled.answer) from error
 
     def _about(self, due: FeedDue, envelope: Envelope) -> FeedPolled:
         return FeedPolled(

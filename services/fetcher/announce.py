@@ -49,8 +49,8 @@ def jobs(parsed: ParsedFeed, news: News, about: FeedPolled) -> list[ImageJob]:
     ]
 
 
-def tell(about: FeedPolled, parsed: ParsedFeed, news: News) -> FeedPolled:
-    """Return the event of the poll with what it found."""
+def tell(about: FeedPolled, parsed: ParsedFeed, news: News, *, url: str, website: str | None) -> FeedPolled:
+    """Return the event of the poll with what it found, at `url`, named by the page `website` if it was by one."""
     return msgspec.structs.replace(
         about,
         entries=len(parsed.entries),
@@ -63,6 +63,8 @@ def tell(about: FeedPolled, parsed: ParsedFeed, news: News) -> FeedPolled:
             description=parsed.description,
             link=parsed.link,
             icon=parsed.icon,
+            url=url,
+            website=website,
             weekly=_weekly(parsed.entries, about.started_ms),
         ),
     )

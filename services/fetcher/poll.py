@@ -12,7 +12,7 @@ from services.fetcher.polite import Getter
 from services.fetcher.politeness import Held
 from services.fetcher.settings import FetcherSettings
 from services.fetcher.state import FeedState, settled_redirect
-from shared.errors import HalftoneError, Reject
+from shared.errors import HalftoneError
 from shared.feeds import FeedConfig
 from shared.web import PERMANENT
 from shared.web import Answer as WebAnswer
@@ -40,7 +40,8 @@ class Polled(msgspec.Struct, frozen=True, kw_only=True):
     body: bytes  # empty where nothing changed
     body_hash: str
     unchanged: bool  # 304, or the bytes of last time
-    moved_to: str | None  # where permanent redirects led
+    home: str  # where to find it next time: after permanent redirects
+    moved_to: str | None  # where permanent redirects have led, now or for days already
 
 
 async def poll(web: Getter, settings: FetcherSettings, config: FeedConfig, state: FeedState) -> Polled:
@@ -51,7 +52,12 @@ async def poll(web: Getter, settings: FetcherSettings, config: FeedConfig, state
         Busy: It is not its domain's turn.
     """
     url = address(config, state)
-    return await get(web, settings, url, _headers(config, state), known_hash=state.body_hash, proxy=config.proxy or "")
+    polled = await get(
+        web, settings, url, _headers(config, state), known_hash=state.body_hash, proxy=config.proxy or ""
+    )
+    if url == config.url or polled.moved_to:
+        return polled
+    return msgspec.structs.replace(polled, moved_to=url)  # it still is where it had moved to
 
 
 def address(config: FeedConfig, state: FeedState) -> str:
@@ -94,6 +100,7 @@ async def get(
         body=b"" if unchanged else got.body,
         body_hash=body_hash,
         unchanged=unchanged,
+        home=_moved_to(url, got) or url,
         moved_to=_moved_to(url, got),
     )
 
@@ -129,13 +136,13 @@ def _named(status: int) -> str:
         return str(status)
 
 
-def alternate_of(alternates: tuple[str, ...], page: str) -> str:
+def alternate_of(alternates: tuple[str, ...], page: Polled) -> str:
     """Return the feed that a page names first.
 
     Raises:
-        Reject: It names itself.
+        PollError: It names only itself.
     """
-    found = next((url for url in alternates if url != page), None)
+    found = next((url for url in alternates if url != page.url), None)
     if found is None:
-        raise Reject(f"{page} is a web page that names only itself as its feed")
+        raise PollError(f"{page.url} is a web page that names only itself as its feed", page.answer)
     return found
