@@ -4,13 +4,13 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from time import perf_counter
 
-from prometheus_client import Counter, Gauge, Histogram
+from prometheus_client import Counter, Gauge, Histogram, Info
 
 STAGE_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 
 STAGES = Histogram(
     "halftone_stage_seconds",
-    "Time that one stage took: poll, parse, download, render, upload, store, assemble.",
+    "Time that one stage took: poll, parse, image, download, render, upload, store, commit, assemble.",
     ["stage"],
     buckets=STAGE_BUCKETS,
 )
@@ -25,6 +25,26 @@ IN_HAND = Gauge("halftone_messages_in_hand", "Messages being handled right now."
 
 BUS_RETRIES = Counter("halftone_bus_retries_total", "Calls to the broker that had to be tried again.")
 BUS_ERRORS = Counter("halftone_bus_errors_total", "Errors that the broker reported: denied publishes show only here.")
+
+BUS_CONNECTED = Gauge("halftone_bus_connected", "1 while there is a connection to the broker.")
+
+QUEUE_WAITING = Gauge(
+    "halftone_queue_waiting", "Messages that nobody has yet, by consumer; every replica says the same.", ["consumer"]
+)
+QUEUE_UNSETTLED = Gauge("halftone_queue_unsettled", "Messages handed out and not settled, by consumer.", ["consumer"])
+QUEUE_OLDEST = Gauge(
+    "halftone_queue_oldest_seconds",
+    "Age of the oldest message not settled, by consumer; 0: there is none.",
+    ["consumer"],
+)
+STREAM_MESSAGES = Gauge("halftone_stream_messages", "Messages in the stream.", ["stream"])
+STREAM_BYTES = Gauge("halftone_stream_bytes", "Bytes of the stream on one broker's disk.", ["stream"])
+DEAD_LETTERS = Gauge("halftone_dead_letters", "Messages given up that wait for somebody: `halftone dlq list`.")
+BROKER_STORAGE = Gauge("halftone_broker_storage_bytes", "Bytes that all streams take, copies included.")
+BROKER_STORAGE_LIMIT = Gauge("halftone_broker_storage_limit_bytes", "Bytes that all streams may take; 0: no limit.")
+DATA_FREE = Gauge("halftone_data_free_bytes", "Bytes free where the service keeps its data.")
+DATA_SIZE = Gauge("halftone_data_size_bytes", "Bytes of the disk where the service keeps its data.")
+BUILD = Info("halftone_build", "The running program: its service, version and revision.")
 
 POLLS = Counter("halftone_polls_total", "Polls, by result: changed, unchanged, failed, put off.", ["result"])
 ARTICLES = Counter("halftone_articles_total", "Articles seen by polls, by kind: found, updated.", ["kind"])

@@ -17,6 +17,7 @@ from shared.errors import HalftoneError, Misconfigured
 from shared.nats import NatsBus
 from shared.ops import OpsServer
 from shared.settings import Settings, load
+from shared.watch import tell_build, watch
 
 log = structlog.get_logger()
 S = TypeVar("S", bound=Settings)
@@ -70,11 +71,14 @@ async def _run(name: str, settings: S, start: Callable[[Bus, S], Awaitable[Runni
             return "no connection to the broker"
         return service.not_ready() if service else "starting"
 
+    tell_build(name, settings.revision)
     ops = OpsServer(settings.ops_host, settings.ops_port, not_ready)
     if await _unless_stopped(_connect(bus, settings), stop):
         service = await start(bus, settings)
         log.info("started", ops=f"http://{settings.ops_host}:{ops.port}")
+        watching = asyncio.create_task(watch(bus, name, getattr(settings, "data", None)))
         await stop.wait()
+        watching.cancel()
         await _drain(service, settings.drain_seconds)
         await bus.close()
     ops.close()

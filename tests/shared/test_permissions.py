@@ -76,6 +76,7 @@ MAY_PUBLISH = {
         *_takes("JOBS", "transcoder"),
         *_watches("JOBS"),
         *_writes("images"),
+        *_writes("hosts"),
     ],
     "uploader": [*_writes("renditions"), *_writes("accounts")],
     "api": [
