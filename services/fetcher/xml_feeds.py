@@ -9,10 +9,11 @@ from typing import Any, cast
 import feedparser  # pyright: ignore[reportMissingTypeStubs] - it has none
 
 from services.fetcher.dates import read_date
+from services.fetcher.elements import Fields
 from services.fetcher.feed import Enclosure, Hints, ParsedFeed, RawEntry, RawMedia
 from services.fetcher.repair import repair
 from services.fetcher.text import plain
-from services.fetcher.tree import Fields, read_tree
+from services.fetcher.tree import read_tree
 from shared.errors import Reject
 from shared.urls import resolve
 
