@@ -9,7 +9,6 @@ from services.uploader.accounts import Account, Accounts
 from services.uploader.accounts_table import accounts_table, show
 from services.uploader.gate import Gate
 from services.uploader.healths import Healths
-from services.uploader.locks import Locks
 from services.uploader.names import content_hash, object_name
 from services.uploader.renditions import Claim, Rendition, Renditions
 from services.uploader.stores.store import EXISTED, Full, RateLimited, Stored, Unverified
@@ -66,7 +65,6 @@ class Uploader:
         self.healths = Healths(healths)
         self._gate = Gate(accounts, self.healths)
         self.renditions = Renditions(renditions)
-        self._locks = Locks()
 
     async def upload(self, data: bytes, content_type: str, day: str) -> Placement:
         """Store the bytes, unless they are stored already, and return where they are.
@@ -84,18 +82,17 @@ class Uploader:
         self.accounts.refresh()
         content = content_hash(data)
         name = object_name(content, content_type, day)
-        async with self._locks.take(content):
-            claim = await self.renditions.claim(content, name, await self._gate.first(content, len(data)))
-            if isinstance(claim, Rendition):
-                metrics.UPLOADS.labels(claim.account, "existed").inc()
-                return Placement(claim.url, claim.account, created=False, http_code=EXISTED)
-            async with claim.renewed():
-                try:
-                    found = await self._left_behind(claim) if claim.inherited else None
-                    return found or await self._store(claim, content, data, content_type)
-                except Unverified:
-                    await claim.release(claim.rendition.account)  # it is there: who tries next waits for its URL
-                    raise
+        claim = await self.renditions.claim(content, name, await self._gate.first(content, len(data)))
+        if isinstance(claim, Rendition):
+            metrics.UPLOADS.labels(claim.account, "existed").inc()
+            return Placement(claim.url, claim.account, created=False, http_code=EXISTED)
+        async with claim.renewed():
+            try:
+                found = await self._left_behind(claim) if claim.inherited else None
+                return found or await self._store(claim, content, data, content_type)
+            except Unverified:
+                await claim.release(claim.rendition.account)  # it is there: who tries next waits for its URL
+                raise
 
     async def unready(self) -> str:
         """Return why no account can take anything now, "" where one can; shows the accounts as metrics."""

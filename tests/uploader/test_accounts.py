@@ -148,6 +148,14 @@ def test_a_changed_file_that_is_broken_leaves_the_accounts_as_they_were(tmp_path
     assert [account.name for account in accounts] == ["a", "b"]
 
 
+def test_a_broken_file_is_logged_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    accounts = load(tmp_path, local("a"))
+    rewrite(tmp_path, "[[account]]")
+    for _ in range(3):
+        accounts.refresh()
+    assert capsys.readouterr().out.count("not taken over") == 1
+
+
 def test_a_file_that_vanishes_leaves_the_accounts_as_they_were(tmp_path: Path) -> None:
     accounts = load(tmp_path, local("a"))
     (tmp_path / "accounts.toml").unlink()

@@ -115,6 +115,13 @@ async def test_the_url_names_the_branch_where_configured(opened: Opened, url: st
     assert stored.url == f"{url}/gh/octocat/cdn1@main/{PATH}"
 
 
+async def test_an_object_that_exists_costs_no_commit(store: GitHubStore, github: GitHub) -> None:
+    await store.put(NAME, DATA, "image/webp")
+    commits = len(github.repositories["octocat/cdn1"].commits)
+    await store.put(NAME, DATA, "image/webp")
+    assert len(github.repositories["octocat/cdn1"].commits) == commits
+
+
 async def test_an_object_keeps_its_url_while_others_are_added(store: GitHubStore) -> None:
     first = await store.put(NAME, DATA, "image/webp")
     await put_all(store, contents(3))
@@ -154,7 +161,9 @@ async def test_writers_of_several_replicas_take_turns(opened: Opened, github: Gi
     assert github.conflicts == 0
 
 
-async def test_a_foreign_writers_conflicts_are_retried_with_a_fresh_look(store: GitHubStore, github: GitHub) -> None:
+async def test_a_foreign_writers_conflicts_are_retried_with_a_fresh_look(
+    store: GitHubStore, github: GitHub, kind: str
+) -> None:
     await store.put(NAME, DATA, "image/webp")
     repository = github.repositories["octocat/cdn1"]
     github.moving_seconds = 0.1
@@ -166,6 +175,8 @@ async def test_a_foreign_writers_conflicts_are_retried_with_a_fresh_look(store: 
                 repository.change("main", {f"theirs{number}": repository.add_blob(b"x")})
 
     await asyncio.gather(put_all(store, contents(5)), write_meanwhile())
+    if kind == "graphql":
+        assert sum(request.startswith("PUT") for _, request in github.account("octocat").requests) == 1
     assert len(repository.files("main")) == 1 + 1 + 5 + 3
 
 

@@ -42,6 +42,21 @@ async def test_a_put_leaves_the_object_and_nothing_else(store: LocalStore, root:
     assert files(root) == [NAME]
 
 
+async def test_the_bytes_are_on_the_disk_before_the_name_is(
+    store: LocalStore, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[tuple[str, bool]] = []
+
+    def sync(descriptor: int) -> None:
+        file = os.readlink(f"/proc/self/fd/{descriptor}")  # noqa: PTH115 - no Path yet
+        synced.append((Path(file).parent.name, (root / NAME).exists()))
+
+    monkeypatch.setattr(os, "fsync", sync)
+    await store.put(NAME, DATA, "image/webp")
+    assert synced[0] == (UNFINISHED, False)
+    assert synced[-1] == ("11", True)  # the folder of the day
+
+
 class Usage:
     free = 1_000_000  # bytes
 

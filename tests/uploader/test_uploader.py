@@ -1,6 +1,7 @@
 """Uploads over several accounts: chosen by content, stored once, tried elsewhere where one fails."""
 
 import asyncio
+import time
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 from services.uploader import health, renditions
 from services.uploader.accounts import load_accounts
 from services.uploader.choice import ranking
+from services.uploader.health import Health
 from services.uploader.healths import Healths
 from services.uploader.names import content_hash
 from services.uploader.renditions import Claim, Renditions
@@ -212,6 +214,37 @@ async def test_a_rendition_that_a_dead_replica_stored_is_found_and_not_stored_el
     placement = await replica().upload(data, "image/webp", NEXT_DAY)
     assert (placement.account, placement.created) == (account, False)
     assert objects(tmp_path) == [f"{account}/{name}"]
+
+
+async def test_what_a_dead_replica_stored_is_found_also_where_its_account_takes_nothing_now(
+    bus: MemoryBus, replica: Replica, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(renditions, "LEASE_SECONDS", 0.2)
+    data = b"rendition"
+    account, name = order(data)[0], f"{DAY}/{content_hash(data)}.webp"
+    await Renditions(bus.bucket(RENDITIONS)).claim(content_hash(data), name, account)
+    await replica().accounts[account].store.put(name, data, "image/webp")
+    full = Health(closed_at=time.time() + 60, failures=3)
+    await Healths(bus.bucket(ACCOUNTS)).change(account, lambda _: full)
+    assert (await replica().upload(data, "image/webp", NEXT_DAY)).account == account
+    assert objects(tmp_path) == [f"{account}/{name}"]
+
+
+async def test_a_replica_that_dies_after_a_failover_leaves_word_where_it_went(
+    replica: Replica, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(renditions, "LEASE_SECONDS", 0.2)
+    data = b"rendition"
+    first, second, *_ = order(data)
+    place = broken(tmp_path, first)
+    dying = asyncio.create_task(replica().upload(data, "image/webp", DAY))
+    async with asyncio.timeout(5):
+        while not objects(tmp_path):  # noqa: ASYNC110 - the disk sends no event
+            await asyncio.sleep(0)
+    dying.cancel()
+    place.unlink()
+    assert (await replica().upload(data, "image/webp", DAY)).account == second
+    assert len(objects(tmp_path)) == 1
 
 
 async def test_the_use_of_accounts_is_shared_and_survives_a_restart(bus: MemoryBus, replica: Replica) -> None:

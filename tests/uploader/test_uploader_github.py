@@ -105,6 +105,7 @@ async def test_an_object_whose_url_does_not_come_is_not_stored_elsewhere_too(rep
     for _ in range(2):
         with pytest.raises(Unverified):
             await uploader.upload(b"rendition", "image/webp", DAY)
+    assert [(await uploader.healths.read(name)).failures for name in NAMES] == [0, 0, 0]
     await asyncio.sleep(0.8)
     placement = await uploader.upload(b"rendition", "image/webp", DAY)
     assert placement.failed_accounts == ()

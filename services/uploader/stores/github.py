@@ -166,11 +166,12 @@ class GitHubStore:
         return batch
 
     async def _succeed(self, repository: Repository, batch: Mapping[str, Waiting], done: Committed) -> None:
-        for path, waiting in batch.items():
-            created = path in done.created
-            url = self._url(repository, done.commit, path) if created else await self._url_of_existing(repository, path)
-            waiting.done.set_result(Stored(url, created, CREATED if created else EXISTED))
-            del self._waiting[path]
+        for path in done.created:
+            url = self._url(repository, done.commit, path)
+            self._waiting.pop(path).done.set_result(Stored(url, created=True, http_code=CREATED))
+        for path in batch.keys() - done.created:
+            url = await self._url_of_existing(repository, path)
+            self._waiting.pop(path).done.set_result(Stored(url, created=False, http_code=EXISTED))
 
     def _fail(self, batch: Mapping[str, Waiting], error: HalftoneError) -> None:
         for path, waiting in list(batch.items()):
