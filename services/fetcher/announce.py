@@ -31,11 +31,13 @@ def articles(parsed: ParsedFeed, news: News, about: FeedPolled) -> list[ArticleF
 
 
 def jobs(parsed: ParsedFeed, news: News, about: FeedPolled) -> list[ImageJob]:
-    """Return a job for each image that the news want, and the feed's icon; each image once."""
+    """Return a job for each image that the news want, in the order of first use, and for the feed's icon."""
     wanted = [(entry.link, image) for entry in chain(news.new, news.updated) for image in _used(entry)]
     if parsed.icon:
         wanted.append((parsed.link, Image(parsed.icon)))
-    first = {image_id(image.source): (referer, image) for referer, image in reversed(wanted)}
+    first: dict[str, tuple[str, Image]] = {}
+    for referer, image in wanted:
+        first.setdefault(image_id(image.source), (referer, image))
     return [
         ImageJob(
             image=image,
@@ -45,7 +47,7 @@ def jobs(parsed: ParsedFeed, news: News, about: FeedPolled) -> list[ImageJob]:
             request_id=about.request_id,
             feed=about.feed,
         )
-        for image, (referer, found) in reversed(first.items())
+        for image, (referer, found) in first.items()
     ]
 
 
