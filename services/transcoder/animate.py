@@ -9,7 +9,6 @@ from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from functools import partial
 
 import msgspec
-import numpy as np
 
 from services.transcoder import encode
 from services.transcoder.canvas import Box
@@ -21,6 +20,7 @@ from services.transcoder.webp import MOST_MS_A_FRAME, Patch, animation
 FEW_COLOURS = 128
 """With at most so many in a sample of it, a region may well be smaller without loss."""
 SAMPLE = 2048
+MOST_PIXELS_TRIED = 2_500_000
 
 
 class Film(msgspec.Struct, frozen=True):
@@ -136,6 +136,8 @@ def _patch(box: Box, duration_ms: int, replaces: bool = False) -> Patch:
 
 
 def _few_colours(region: Region) -> bool:
-    """Tell by a sample whether a region may well be smaller without loss."""
+    """Tell by a sample whether a region may well be smaller without loss, and by its size whether to find out."""
+    if region.pixels.size > MOST_PIXELS_TRIED:
+        return False
     every = max(1, region.pixels.size // SAMPLE)
-    return np.unique(region.pixels.ravel()[::every]).size <= FEW_COLOURS
+    return len(set(region.pixels.ravel()[::every].tolist())) <= FEW_COLOURS

@@ -16,6 +16,8 @@ Pixels = NDArray[np.uint32]
 """RGBA bytes seen as one number; a transparent pixel is 0, whatever its colour."""
 
 TILE = 16
+OPAQUE = np.uint32(np.array([0, 0, 0, 255], np.uint8).view(np.uint32)[0])
+"""The alpha of a pixel that hides what is below it."""
 
 
 class Box(NamedTuple):

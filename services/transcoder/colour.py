@@ -10,6 +10,7 @@ from PIL import Image, ImageCms
 SRGB = ImageCms.ImageCmsProfile(cast("Any", ImageCms.createProfile("sRGB")))
 _SPACES = {"RGB": ("RGB", "RGBA"), "GRAY": ("L",), "CMYK": ("CMYK",)}
 _SIXTEEN_BITS = 65_535
+_PIXELS_AT_ONCE = 1_000_000
 
 
 def to_srgb(image: Image.Image) -> Image.Image:
@@ -39,13 +40,16 @@ def _plain(image: Image.Image) -> Image.Image:
 
 def _eight_bits(image: Image.Image) -> Image.Image:
     """Scale 16 and 32 bits to 8: Pillow's own conversion clips instead."""
-    values = np.asarray(image).astype(np.float32)
+    values = np.asarray(image)
     most = float(values.max(initial=0))
     if image.mode == "F":
         top = 1.0 if most <= 1 else max(most, 255.0)
     else:
         top = _SIXTEEN_BITS if most <= _SIXTEEN_BITS else 2**31 - 1
-    return Image.fromarray(np.clip(values * (255 / top) + 0.5, 0, 255).astype(np.uint8))
+    scaled = np.empty(values.shape, np.uint8)
+    for rows in np.array_split(np.arange(len(values)), max(1, values.size // _PIXELS_AT_ONCE)):
+        scaled[rows] = np.clip(values[rows].astype(np.float32) * (255 / top) + 0.5, 0, 255)
+    return Image.fromarray(scaled)
 
 
 def _transform(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:

@@ -9,7 +9,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from services.transcoder.canvas import TILE, Box, Pixels, Positions, Touched
+from services.transcoder.canvas import OPAQUE, TILE, Box, Pixels, Positions, Touched
 
 INVISIBLE = 5
 """Differences up to this, per channel of 255, are not sent unless every pixel must be exact."""
@@ -20,7 +20,6 @@ STRONG = 24 * 24
 """But a pixel whose squared differences sum up to more than this is always sent."""
 MOSTLY_DIRTY = 0.7
 """From this share of dirty tiles on, a rectangle is sent whole."""
-OPAQUE = np.uint32(np.array([0, 0, 0, 255], np.uint8).view(np.uint32)[0])
 GREY = np.uint32(np.array([128, 128, 128, 0], np.uint8).view(np.uint32)[0])
 """What unsent tiles are filled with: far enough from most pictures that VP8's loop filter does not smooth the seam."""
 _SUM_OF_LANES = np.uint64(0x0001_0001_0001_0001)

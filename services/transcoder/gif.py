@@ -16,6 +16,8 @@ HEADER_BYTES = 13
 EXTENSION, IMAGE = 0x21, 0x2C
 GRAPHIC_CONTROL, APPLICATION = 0xF9, 0xFF
 LOOP_EXTENSIONS = (b"NETSCAPE2.0", b"ANIMEXTS1.0")
+MOST_EXTENSIONS = 200_000
+"""Some for each of the most frames; a file of nothing else would only take time."""
 SHORTEST_DELAY_MS = 10
 DEFAULT_DELAY_MS = 100
 MOST_PLAYS = 0xFFFF
@@ -89,7 +91,7 @@ def parse(data: bytes, limits: Limits = Limits()) -> Gif:  # noqa: B008 - frozen
     """
     reader = _Reader(data, limits)
     frames = tuple(reader.frames())
-    if not frames:
+    if not frames or not reader.width * reader.height:
         raise Unrenderable("the GIF holds no image")
     return Gif(reader.width, reader.height, reader.plays, frames)
 
@@ -111,12 +113,15 @@ class _Reader:
     def frames(self) -> Iterator[GifFrame]:
         """Give the frames up to the trailer, the file's end, or the first byte that is no block."""
         control = _Control()
-        count = 0
+        count = extensions = 0
         while self._at < len(self._data):
             kind = self._data[self._at]
             self._at += 1
             if kind == EXTENSION:
                 control = self._extension(control)
+                extensions += 1
+                if extensions > MOST_EXTENSIONS:
+                    raise Unrenderable(f"it has more than {MOST_EXTENSIONS:,} extensions")
             elif kind == IMAGE and self._at + 9 < len(self._data):
                 count += 1
                 yield self._frame(control, count)

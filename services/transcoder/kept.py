@@ -12,7 +12,8 @@ from PIL import Image
 from services.transcoder import webp
 from services.transcoder.sniff import Format
 
-PNG_METADATA = {b"tEXt", b"zTXt", b"iTXt", b"eXIf", b"tIME"}
+PNG_TEXTS = {b"tEXt", b"zTXt", b"iTXt"}
+PNG_METADATA = PNG_TEXTS | {b"eXIf", b"tIME"}
 WEBP_METADATA = {b"EXIF", b"XMP "}
 WEBP_METADATA_FLAGS = 0x08 | 0x04
 JPEG_SCAN, JPEG_EXIF, JPEG_COMMENT = 0xDA, 0xE1, 0xFE
@@ -27,7 +28,7 @@ def without_metadata(data: bytes, known: Format) -> bytes:
         case Format.JPEG:
             return b"".join(_jpeg(data))
         case Format.PNG:
-            return data[:8] + b"".join(_png(data))
+            return png_without(data, PNG_METADATA)
         case Format.WEBP:
             return _webp(data)
         case _:
@@ -67,11 +68,16 @@ def _orientation_alone(segment: bytes) -> bytes:
     return pack(">BBH", 0xFF, JPEG_EXIF, len(body) + 2) + body
 
 
-def _png(data: bytes) -> Iterator[bytes]:
+def png_without(data: bytes, names: set[bytes]) -> bytes:
+    """Give a PNG without the chunks of these names."""
+    return data[:8] + b"".join(_png_chunks(data, names))
+
+
+def _png_chunks(data: bytes, without: set[bytes]) -> Iterator[bytes]:
     at = 8
     while at + 12 <= len(data):
         size, name = unpack_from(">I4s", data, at)
-        if name not in PNG_METADATA:
+        if name not in without:
             yield data[at : at + 12 + size]
         at += 12 + size
 

@@ -2,7 +2,7 @@
 
 import warnings
 
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from services.transcoder.rendition import Unrenderable
 
@@ -31,5 +31,7 @@ def refusal(fault: BaseException, what: str) -> Unrenderable:
     """Say why a file cannot be rendered, from what Pillow made of it."""
     if isinstance(fault, TOO_LARGE):
         return Unrenderable(f"{what} needs far more memory than is allowed")
+    if isinstance(fault, UnidentifiedImageError):
+        return Unrenderable(f"{what} is damaged: its header makes no sense")
     said = (str(fault) or type(fault).__name__).splitlines()[0][:200]
     return Unrenderable(f"{what} is damaged: {said}")

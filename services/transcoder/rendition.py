@@ -18,14 +18,16 @@ class Limits(msgspec.Struct, frozen=True):
         source_bytes: Size of the source file, in bytes.
         frame_pixels: Pixels of a still, or of one frame as the file stores it.
         canvas_pixels: Pixels of an animation's canvas, of which two copies are held.
-        total_pixels: Pixels of all frames of an animation together.
+        total_pixels: Pixels of all frames of a GIF together.
+        page_pixels: Pixels of all frames of another animation, each of which is as large as its canvas.
         frames: Frames of an animation.
     """
 
     source_bytes: int = 50_000_000
     frame_pixels: int = 40_000_000
-    canvas_pixels: int = 16_000_000
+    canvas_pixels: int = 10_000_000
     total_pixels: int = 2_000_000_000
+    page_pixels: int = 300_000_000
     frames: int = 10_000
 
 

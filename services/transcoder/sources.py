@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 
 from services.transcoder import lzw
-from services.transcoder.canvas import Box, Paint, Pixels, Touched, blank
+from services.transcoder.canvas import OPAQUE, Box, Paint, Pixels, Touched, blank
 from services.transcoder.colour import to_srgb
 from services.transcoder.composite import Screen
 from services.transcoder.encode import picture
@@ -77,7 +77,8 @@ class PagesSource:
         for page in range(self._first, getattr(self._image, "n_frames", 1)):
             try:
                 self._image.seek(page)
-                shown = to_srgb(self._image.copy())
+                self._image.load()
+                shown = to_srgb(self._image) if "icc_profile" in self._image.info else self._image
             except FAULTS:
                 return
             _put(self.pixels, shown)
@@ -101,12 +102,15 @@ class Scaled:
         for touched, duration in source.play(pool, ahead):
             shown = picture(source.pixels[: source.height, : source.width], opaque=False)
             _put(self.pixels, shown.resize((self.width, self.height), Image.Resampling.LANCZOS))
-            yield Touched(whole, None, clears=True), duration
-            del touched
+            yield Touched(whole, None, clears=touched.clears), duration
 
 
 def _put(canvas: Pixels, image: Image.Image) -> None:
     """Put a whole picture on a canvas; what cannot be seen has no colour."""
+    opaque = image.mode == "RGB"
     pixels = np.asarray(image.convert("RGBA")).view(np.uint32)[..., 0]
-    visible = pixels.view(np.uint8).reshape(*pixels.shape, 4)[..., 3] != 0
-    np.multiply(pixels, visible, out=canvas[: image.height, : image.width])
+    part = canvas[: image.height, : image.width]
+    if opaque:
+        part[:] = pixels
+    else:
+        np.multiply(pixels, pixels & OPAQUE != 0, out=part)

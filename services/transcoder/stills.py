@@ -21,6 +21,7 @@ from PIL import (
 from services.transcoder import webp
 from services.transcoder.colour import to_srgb
 from services.transcoder.encode import FORMAT, METHOD, lossy_options
+from services.transcoder.kept import PNG_TEXTS, png_without
 from services.transcoder.refusals import FAULTS, refusal
 from services.transcoder.rendition import Limits, Unrenderable
 from services.transcoder.sniff import Format
@@ -39,6 +40,10 @@ PLUGINS = (
 """A sandboxed child has no files: what Pillow would load at first use is loaded here."""
 LOSSLESS_EFFORT = 20
 """Of 100, within the method: more costs more than twice the time for a few percent."""
+AVIF_COST = 1.25
+"""Memory a pixel while decoding, as against other formats."""
+MOST_PIXELS_LOSSLESS = 12_000_000
+"""Beyond, lossless is not tried: it takes 20 bytes of memory a pixel."""
 
 
 class Still(msgspec.Struct, frozen=True):
@@ -57,22 +62,26 @@ def open_image(data: bytes, known: Format, limits: Limits) -> Image.Image:
     if known is Format.WEBP:
         # libwebp allocates its canvas as soon as the file is opened.
         check_pixels(*webp.canvas(data), limits)
+    if known is Format.PNG:
+        # Pillow inflates texts that nobody asks for, and refuses the picture if they are long.
+        data = png_without(data, PNG_TEXTS)
     try:
         image = Image.open(BytesIO(data), formats=(known.value,))
     except FAULTS as fault:
         raise refusal(fault, f"the {known.value}") from fault
-    check_pixels(*image.size, limits)
+    check_pixels(*image.size, limits, AVIF_COST if known is Format.AVIF else 1.0)
     return image
 
 
-def check_pixels(width: int, height: int, limits: Limits) -> None:
-    """Refuse too large a picture.
+def check_pixels(width: int, height: int, limits: Limits, cost: float = 1.0) -> None:
+    """Refuse too large a picture, the sooner the more a pixel of it costs.
 
     Raises:
         Unrenderable: It is.
     """
-    if width * height > limits.frame_pixels:
-        raise Unrenderable(f"it has {width} x {height} pixels; {limits.frame_pixels:,} are allowed in all")
+    allowed = int(limits.frame_pixels / cost)
+    if width * height > allowed:
+        raise Unrenderable(f"it has {width} x {height} pixels; {allowed:,} are allowed in all")
 
 
 def decode(image: Image.Image, max_width: int | None) -> Image.Image:
@@ -85,7 +94,8 @@ def decode(image: Image.Image, max_width: int | None) -> Image.Image:
         if max_width:
             image.draft("RGB", (max_width * 2, 1))
         image.load()
-        return to_srgb(ImageOps.exif_transpose(image))
+        ImageOps.exif_transpose(image, in_place=True)
+        return to_srgb(image)
     except FAULTS as fault:
         raise refusal(fault, "it") from fault
 
@@ -99,12 +109,14 @@ def shrink(image: Image.Image, width: int) -> Image.Image:
 
 
 def encode(image: Image.Image, quality: int, threads: int) -> Still:
-    """Encode lossy and lossless, at once where there are threads, and give the smaller."""
+    """Encode lossy and, where there is the memory, lossless, at once where there are threads; give the smaller."""
+    lossy = partial(_save, image, **lossy_options(quality))
+    if image.width * image.height > MOST_PIXELS_LOSSLESS:
+        return Still(lossy(), lossless=False)
     with ThreadPoolExecutor(min(threads, 2)) as pool:
         # Pillow notes on an image how it is being saved: each thread needs one of its own.
-        exactly = pool.submit(encode_exactly, image.copy())
-        lossy = pool.submit(partial(_save, image, **lossy_options(quality)))
-        exact, seen = exactly.result(), lossy.result()
+        trial = pool.submit(encode_exactly, image.copy())
+        seen, exact = pool.submit(lossy).result(), trial.result()
     return exact if len(exact.data) <= len(seen) else Still(seen, lossless=False)
 
 

@@ -10,11 +10,13 @@ from services.transcoder.budget import within_budget
 from services.transcoder.drawings import draw
 from services.transcoder.gif import parse
 from services.transcoder.kept import without_metadata
-from services.transcoder.rendition import RenderOptions, Rendition, Unrenderable
+from services.transcoder.rendition import Limits, RenderOptions, Rendition, Unrenderable
 from services.transcoder.sniff import SHOWN_BY_BROWSERS, Format, sniff
 from services.transcoder.sources import GifSource, PagesSource, Scaled, Source
 from services.transcoder.webp import MOST_PIXELS_A_SIDE
 
+ONE_PICTURE = {Format.TIFF, Format.ICO}
+"""Their frames are pages and sizes."""
 WEBP = SHOWN_BY_BROWSERS[Format.WEBP]
 
 
@@ -48,20 +50,23 @@ def _rendered(data: bytes, known: Format, options: RenderOptions) -> Rendition:
 
 def _opened(data: bytes, known: Format, options: RenderOptions) -> Rendition:
     image = stills.open_image(data, known, options.limits)
-    frames = int(getattr(image, "n_frames", 1))
     first = int(bool(image.info.get("default_image")))
-    if known in {Format.TIFF, Format.ICO} or frames - first < 2:  # noqa: PLR2004 - pages and sizes are no animation
-        return _still(stills.decode(image, options.max_width), len(data), options)
-    _check_frames(image.width * image.height, frames, options)
-    return _animation(lambda: PagesSource(stills.open_image(data, known, options.limits), first), len(data), options)
+    frames = 1 if known in ONE_PICTURE else int(getattr(image, "n_frames", 1))
+    if frames - first > 1:
+        _check_frames(image.width * image.height, frames, options.limits)
+        return _animation(
+            lambda: PagesSource(stills.open_image(data, known, options.limits), first), len(data), options
+        )
+    decoded = stills.decode(image, options.max_width)
+    del image  # its pixels are not needed twice
+    return _still(decoded, len(data), options)
 
 
-def _check_frames(pixels: int, frames: int, options: RenderOptions) -> None:
-    limits = options.limits
+def _check_frames(pixels: int, frames: int, limits: Limits) -> None:
     if frames > limits.frames:
         raise Unrenderable(f"it has {frames:,} frames; {limits.frames:,} are allowed")
-    if pixels * frames > limits.total_pixels:
-        raise Unrenderable(f"its frames have more than {limits.total_pixels:,} pixels in all")
+    if pixels * frames > limits.page_pixels:
+        raise Unrenderable(f"its frames have more than {limits.page_pixels:,} pixels in all")
 
 
 def _animation(source: Callable[[], Source], source_bytes: int, options: RenderOptions) -> Rendition:

@@ -89,7 +89,7 @@ def _decode(body: bytes, bits: int, wanted: int) -> Iterator[int]:
         given += len(word)
 
 
-def _paint(
+def _paint(  # noqa: PLR0917 - plain on purpose
     canvas: Picture,
     box: tuple[int, int, int, int],
     pixels: list[int],

@@ -58,7 +58,7 @@ def test_small_differences_never_add_up(delta: Delta, canvas: Pixels) -> None:
         channels(canvas)[..., :3] = level
         sent += delta.take(ALL, exactly=False) is not None
 
-    assert 59 // 6 == sent
+    assert sent == 59 // 6
 
 
 def test_a_few_faint_pixels_of_a_tile_wait(delta: Delta, canvas: Pixels) -> None:
@@ -81,7 +81,7 @@ def test_distant_changes_are_sent_as_tiles_with_the_canvas_showing_between(delta
 
     assert (Box(0, 0, WIDTH, HEIGHT), Cover.TILES) == (region.box, region.cover)
     assert region.tiles is not None
-    assert [(0, 0), (9, 19)] == [tuple(tile) for tile in np.argwhere(region.tiles)]
+    assert [tuple(tile) for tile in np.argwhere(region.tiles)] == [(0, 0), (9, 19)]
     assert {(200, 0, 0, 255), (0, 200, 0, 255), (128, 128, 128, 0)} == {
         tuple(int(channel) for channel in pixel) for pixel in channels(region.pixels).reshape(-1, 4)
     }

@@ -7,8 +7,8 @@ from tests.transcoder.gifs import Frame, gif
 GREY = bytes(range(256)) * 3
 
 
-def dot(**said: int) -> Frame:
-    return Frame(1, 1, b"\7", **said)
+def dot(left: int = 0, top: int = 0, delay: int = 5) -> Frame:
+    return Frame(1, 1, b"\7", left, top, delay=delay)
 
 
 @pytest.mark.parametrize(("loop", "plays"), [(None, 1), (0, 0), (1, 2), (7, 8), (65_535, 65_535)])
@@ -24,19 +24,19 @@ def test_delays_of_ten_milliseconds_or_less_last_a_tenth_of_a_second(delay: int,
 def test_the_canvas_grows_to_hold_the_first_frame_but_no_later_one() -> None:
     parsed = parse(gif(2, 2, [dot(left=8, top=4), dot(left=30, top=30)], GREY))
 
-    assert (9, 5) == (parsed.width, parsed.height)
+    assert (parsed.width, parsed.height) == (9, 5)
 
 
 def test_a_control_extension_speaks_of_the_next_frame_alone() -> None:
     frames = parse(gif(2, 2, [dot(delay=50), Frame(1, 1, b"\7", controlled=False)], GREY)).frames
 
-    assert [500, 100] == [frame.duration_ms for frame in frames]
+    assert [frame.duration_ms for frame in frames] == [500, 100]
 
 
 def test_a_file_that_turns_into_noise_gives_the_frames_before() -> None:
     data = gif(2, 2, [dot(), dot()], GREY, trailer=b"\x99noise,and,more")
 
-    assert 2 == len(parse(data).frames)
+    assert len(parse(data).frames) == 2
 
 
 @pytest.mark.parametrize(
