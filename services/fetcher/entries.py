@@ -127,7 +127,8 @@ def _own_link(raw: RawEntry, keys: Keys, site: str, shared: bool) -> str:
         return raw.link
     if raw.enclosures and not raw.link:
         return raw.enclosures[0].url
-    return f"{raw.link or site}#{keys.identity}"
+    link = raw.link or site
+    return f"{link}{'-' if '#' in link else '#'}{keys.identity}"
 
 
 def _body(raw: RawEntry, link: str) -> tuple[Body, str]:

@@ -37,7 +37,8 @@ _TRACKER_PATH = re.compile(
     r"//feeds\.feedburner\.com/~(?:r|ff)/|//feeds\.(?:wordpress|feedblitz)\.com/(?:1\.0|~|-/)|//(?:www\.)?facebook\.com/tr\b"
     r"|//medium\.com/_/stat|//[^/]+/(?:b|g|p|c|t|utm|__utm|pixel|track(?:er|ing)?|beacon|spacer|clear|1x1|count(?:er)?)\.gif\?"
     r"|//[^/]+/(?:piwik|matomo)\.php|//[^/]+/(?:wf/open|o/eJ|track/open|open\.aspx|tr/op/)|//t\.co/i/adsct|//api\.follow\.it/track"
-    r"|//(?:pixel|track(?:ing)?|beacon|metrics|analytics|counter|stat|stats)\.[^/]+/[^?]*(?:\?|\.gif|$)",
+    r"|//(?:pixel|track(?:ing)?|beacon|analytics)\.[^/]+/(?![^?]*\.(?:jpe?g|png|webp|avif))"
+    r"|//(?:counter|metrics|stats?)\.[^/]+/[^?]*\.gif(?:\?|$)",
     re.IGNORECASE,
 )
 _AD_HOST = re.compile(

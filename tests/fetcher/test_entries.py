@@ -59,6 +59,13 @@ def test_a_feed_that_feedparser_fails_on_is_rejected_in_one_line() -> None:
     assert "\n" not in str(rejected.value)
 
 
+def test_entries_that_share_a_link_have_links_of_their_own() -> None:
+    items = [f"<link>http://example.com/show#live</link><guid isPermaLink='false'>{id_}</guid>" for id_ in "12"]
+    first, second = parse(feed(*items)).entries
+    assert f"http://example.com/show#live-{first.identity}" == first.link
+    assert first.link_md5 != second.link_md5
+
+
 def test_a_seen_entry_comes_without_its_body() -> None:
     body = feed("<link>http://example.com/1</link><description>&lt;img src='a.png'&gt;</description>")
     state = advance(FeedState(), parse(body), now_ms=1, validators=Validators(), body_hash="")

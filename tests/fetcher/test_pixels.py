@@ -20,6 +20,8 @@ from services.fetcher.pixels import declared, is_placeholder, is_tracker, may_be
         "https://track.example.com/open?x=1",
         "https://b.scorecardresearch.com/p?c1=2",
         "https://example.com/pixel.gif?u=1",
+        "https://stats.example.com/c.gif?u=1",
+        "https://pixel.example.com/open/abc",
     ],
 )
 def test_counters_are_no_pictures(url: str) -> None:
@@ -36,6 +38,8 @@ def test_counters_are_no_pictures(url: str) -> None:
         "https://medium.com/max/1024/1*abc.png",
         "https://www.facebook.com/images/x.png",
         "https://example.com/counter.jpg",
+        "https://stats.example.com/chart.png?year=2020",
+        "https://pixel.example.com/art.png",
     ],
 )
 def test_pictures_are_no_counters(url: str) -> None:
