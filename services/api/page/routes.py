@@ -15,12 +15,14 @@ from services.api.facts import Facts
 from services.api.page.rendering import page
 from services.api.page.waterfall import lines, stretches
 from services.api.reading import read_facts
+from services.api.record import build
 from services.api.requests import AnyRequest
 from services.api.routes_articles import After, Words, article_lines, read_full
 from services.api.routes_feeds import FeedView, feed_row, record_lines, view
 from services.api.services import Api, ApiParts
 from services.api.tables import feeds, polls
 from services.api.wire import Record
+from services.api.wording import wording
 from shared.html import rewrite_images, sanitise
 from shared.topology import ACCOUNTS
 
@@ -59,9 +61,10 @@ async def record_page(request_id: FromPath[str], api: ApiParts) -> Response[str]
             raise NotFoundException("no poll has this requestId")
         facts: Facts = await read_facts(connection, poll, now_ms=poll.started_ms)
     made = msgspec.json.decode(poll.record, type=Record) if poll.record else None
+    so_far = made or build(facts, wording("en", "UTC"), deadline=api.settings.record_deadline)
     feed = view(api, await feed_row(api, poll.feed)) if await _exists(api, poll.feed) else None
     end_ms = poll.completed_ms or max([facts.poll.started_ms, *(each.settled_ms for each in facts.settled.values())])
-    rows = lines(facts, [*made.mirrored, *made.failed] if made else [], end_ms)
+    rows = lines(facts, [*so_far.mirrored, *so_far.failed], end_ms)
     return page(
         "record",
         poll=poll,
