@@ -9,12 +9,13 @@ from typing import Literal
 
 import msgspec
 
-from shared.bus import Conflict, KeyEntry, KeyValue
-from shared.errors import HalftoneError, Retry
+from shared.bus import BusUnavailable, Conflict, KeyEntry, KeyValue
+from shared.errors import Retry
 
-LEASE_SECONDS = 6.0  # a claim that did not change for so long was left by a replica that died
+LEASE_SECONDS = 10.0  # a claim that did not change for so long was left by a replica that died
 RENEW_SECONDS = 2.0
 LOOK_SECONDS = 0.1  # between two looks at somebody else's claim
+TAKEN_OVER = "another uploader took this rendition over"
 REMEMBER_SECONDS = 3600.0  # how exact the time of the last use is
 
 
@@ -40,6 +41,7 @@ class Claim:
         self._content = content
         self._revision = revision
         self._writing = asyncio.Lock()
+        self._lost = False
         self.rendition = rendition
         self.inherited = inherited  # whoever had it before may have stored the bytes
 
@@ -58,20 +60,33 @@ class Claim:
 
     @asynccontextmanager
     async def renewed(self) -> AsyncGenerator[None]:
-        """Keep the claim for as long as the block runs."""
-        renewing = asyncio.create_task(self._renew())
+        """Keep the claim for as long as the block runs.
+
+        Raises:
+            Retry: The claim is lost: the block was stopped, lest both store the bytes.
+        """
+        renewing = asyncio.create_task(self._renew(asyncio.current_task()))
         try:
             yield
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if not self._lost or (task and task.uncancel()):
+                raise
+            raise Retry(TAKEN_OVER) from None
         finally:
             renewing.cancel()
 
-    async def _renew(self) -> None:
+    async def _renew(self, worker: asyncio.Task[None] | None) -> None:
         try:
             while True:
                 await asyncio.sleep(RENEW_SECONDS)
                 await self._write(self.rendition)
-        except HalftoneError:
-            return  # whoever holds the claim learns it from its next write
+        except BusUnavailable:
+            return  # the worker learns it from its next write
+        except Retry:
+            self._lost = True
+            if worker:
+                worker.cancel()
 
     async def _write(self, rendition: Rendition) -> None:
         async with self._writing:
@@ -80,7 +95,7 @@ class Claim:
                     self._content, msgspec.json.encode(rendition), self._revision
                 )
             except Conflict:
-                raise Retry("another uploader took this rendition over") from None
+                raise Retry(TAKEN_OVER) from None
             self.rendition = rendition
 
 

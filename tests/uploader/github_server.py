@@ -83,6 +83,9 @@ class _Server(ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 128
 
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Keep quiet: clients that were killed leave resets behind."""
+
 
 @contextmanager
 def running_github(github: GitHub, port: int = 0) -> Generator[str]:

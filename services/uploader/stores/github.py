@@ -32,6 +32,7 @@ class Waiting(msgspec.Struct):
 
     data: bytes
     done: asyncio.Future[Stored]
+    callers: int = 0
 
 
 class GitHubStore:
@@ -47,6 +48,7 @@ class GitHubStore:
         self._public: httpx.AsyncClient | None = None  # to the CDN, without the token
         self._repositories: dict[int, Repository] = {}
         self._waiting: dict[str, Waiting] = {}
+        self._committing: dict[str, Waiting] = {}
         self._writer: asyncio.Task[None] | None = None
 
     async def put(self, name: str, data: bytes, content_type: str) -> Stored:
@@ -60,7 +62,7 @@ class GitHubStore:
             waiting = self._waiting[path] = Waiting(data, asyncio.get_running_loop().create_future())
         if self._writer is None or self._writer.done():
             self._writer = asyncio.create_task(self._write())
-        stored = await asyncio.shield(waiting.done)
+        stored = await self._wait(path, waiting)
         await self._verify(stored.url)
         return stored
 
@@ -123,27 +125,39 @@ class GitHubStore:
         if self._public is not None:
             await self._public.aclose()
 
+    async def _wait(self, path: str, waiting: Waiting) -> Stored:
+        """Wait for the commit; a file that nobody waits for any more is not committed."""
+        waiting.callers += 1
+        try:
+            return await asyncio.shield(waiting.done)
+        finally:
+            waiting.callers -= 1
+            if not waiting.callers and path not in self._committing:
+                self._waiting.pop(path, None)
+
     # ── the one writer ────────────────────────────────────────────────────────────────────────────────────
 
     async def _write(self) -> None:
         while self._waiting:
             await asyncio.sleep(GATHER_SECONDS)
-            batch: dict[str, Waiting] = {}
+            self._committing = {}
             try:
                 async with self._turns.take(self._settings.name) as turn:
-                    await self._write_batch(turn, batch)
+                    await self._write_batch(turn)
             except HalftoneError as error:
-                self._fail(batch or self._waiting, error)
+                self._fail(error)
             except Exception:
                 log.exception("github writer failed", account=self._settings.name)
-                self._fail(batch or self._waiting, Retry("GitHub: an answer that we do not understand"))
+                self._fail(Retry("GitHub: an answer that we do not understand"))
 
-    async def _write_batch(self, turn: Turn, batch: dict[str, Waiting]) -> None:
+    async def _write_batch(self, turn: Turn) -> None:
         self._api.enter(turn)
         try:
             repository = await self._filling(turn)
             await self._api.commit_allowed()
-            batch |= await self._next_batch(repository)
+            batch = self._committing = await self._next_batch(repository)
+            if not batch:
+                return
             committed = await repository.put({path: waiting.data for path, waiting in batch.items()})
             new = sum(len(batch[path].data) for path in committed.created)
             turn.ledger = msgspec.structs.replace(turn.ledger, repository_bytes=turn.ledger.repository_bytes + new)
@@ -173,8 +187,9 @@ class GitHubStore:
             url = await self._url_of_existing(repository, path)
             self._waiting.pop(path).done.set_result(Stored(url, created=False, http_code=EXISTED))
 
-    def _fail(self, batch: Mapping[str, Waiting], error: HalftoneError) -> None:
-        for path, waiting in list(batch.items()):
+    def _fail(self, error: HalftoneError) -> None:
+        """Tell those whose files were being committed, or all where it did not come to that."""
+        for path, waiting in list((self._committing or self._waiting).items()):
             self._waiting.pop(path, None)
             if not waiting.done.done():
                 waiting.done.set_exception(error)

@@ -1,6 +1,7 @@
 """One writer at a time per account over all replicas, and what the writers hand on to each other."""
 
 import asyncio
+import math
 import time
 import uuid
 from collections.abc import AsyncGenerator
@@ -9,15 +10,18 @@ from contextlib import asynccontextmanager, suppress
 import msgspec
 
 from services.uploader.stores.github_budget import Budget
+from services.uploader.stores.store import RateLimited
 from shared.bus import Conflict, KeyEntry, KeyValue
-from shared.errors import HalftoneError, Retry
+from shared.errors import HalftoneError
 from shared.memory import MemoryBus
 from shared.topology import ACCOUNTS
 
 LEASE_SECONDS = 10.0  # a writer that did not renew for so long is dead
 RENEW_SECONDS = 3.0
-LOOK_SECONDS = 0.5
-PATIENCE_SECONDS = 120.0
+LOOK_SECONDS, OFTENEST_LOOK = 0.5, 0.1
+POLITE_SECONDS = 15.0  # who had a turn so lately lets others go first
+AGING_SECONDS = 10.0  # who has waited so long looks twice as often as a newcomer, and so on
+PATIENCE_SECONDS = 300.0
 
 
 class Ledger(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -70,6 +74,7 @@ class Turns:
     def __init__(self) -> None:
         self._bucket: KeyValue = MemoryBus().bucket(ACCOUNTS)
         self._us = uuid.uuid4().hex
+        self._last: dict[str, float] = {}  # when we began our last turn
 
     def share(self, bucket: KeyValue) -> None:
         """Take turns with all who use this bucket."""
@@ -77,7 +82,7 @@ class Turns:
 
     @asynccontextmanager
     async def take(self, account: str) -> AsyncGenerator[Turn]:
-        """Wait for the account's turn; raises `Retry` after two minutes."""
+        """Wait for the account's turn; raises `RateLimited` after five minutes."""
         turn = await self._wait(f"writer.{account}")
         renewing = asyncio.create_task(turn.renew())
         try:
@@ -95,6 +100,8 @@ class Turns:
     async def _wait(self, key: str) -> Turn:
         began = since = time.monotonic()
         seen = 0
+        if time.monotonic() - self._last.get(key, -math.inf) < POLITE_SECONDS:
+            await asyncio.sleep(LOOK_SECONDS)  # after us, others
         while True:
             entry = await self._bucket.get(key)
             if entry and entry.revision != seen:
@@ -103,10 +110,12 @@ class Turns:
             if not ledger.writer or time.monotonic() - since >= LEASE_SECONDS:
                 turn = await self._begin(key, ledger, entry)
                 if turn:
+                    self._last[key] = time.monotonic()
                     return turn
-            elif time.monotonic() - began >= PATIENCE_SECONDS:
-                raise Retry("other uploaders are writing into the account")
-            await asyncio.sleep(LOOK_SECONDS)
+            waited = time.monotonic() - began
+            if waited >= PATIENCE_SECONDS:
+                raise RateLimited("other uploaders are writing into the account", after=LEASE_SECONDS)
+            await asyncio.sleep(max(min(OFTENEST_LOOK, LOOK_SECONDS), LOOK_SECONDS / (1 + waited / AGING_SECONDS)))
 
     async def _begin(self, key: str, ledger: Ledger, entry: KeyEntry | None) -> Turn | None:
         ours = msgspec.structs.replace(ledger, writer=self._us, beat=0)
