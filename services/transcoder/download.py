@@ -52,7 +52,8 @@ class Limits(msgspec.Struct, frozen=True):
 
 def ways(job: ImageJob, url: str, *, first: str = "", proxies: Sequence[str] = ()) -> list[Way]:
     """Return the ways to ask for one of the picture's URLs, the one named `first` before the others."""
-    origin = "{0.scheme}://{0.netloc}/".format(urlsplit(url))
+    parts = urlsplit(url)
+    origin = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}/"  # without a password (RFC 9110, section 10.1.3)
     article = [Way(ARTICLE, url, job.referer)] if job.referer else []
     proxied = [Way(PROXY if n == 1 else f"{PROXY} {n}", url, job.referer, proxy) for n, proxy in enumerate(proxies, 1)]
     usual = [Way(NO_REFERER, url, ""), *article, Way(ORIGIN, url, origin), *proxied]
@@ -111,21 +112,30 @@ class _Search:
             self.held.append(f"{urlsplit(url).hostname} wants to be left alone for {wait:.0f} s more")
             self.waits.append(_spread(wait))
             return None
-        usable = ways(self._job, url, first=(await self._hints.of(url)).way, proxies=self._limits.proxies)
-        stand_in = None  # what a host gives for several URLs alike is not what was asked for, if another way gives more
+        first = (await self._hints.of(url)).way
+        try:
+            usable = ways(self._job, url, first=first, proxies=self._limits.proxies)
+        except ValueError as error:
+            self._attempts.append(Attempt(way=NO_REFERER, reason=f"not a URL: {url}: {error}"))
+            return None
+        stand_in = None  # not what was asked for, if another way gives more: one pixel, or the same for several URLs
         while usable:
             way = usable.pop(0)
             tried = await self._try(way)
             if tried.data is not None:
-                if self._hints.is_new(url, tried.data):
+                if self._hints.is_new(url, tried.data) and not _is_pixel(tried.data):
                     await self._hints.worked(url, way.name, usual=NO_REFERER)
                     return tried.data
-                stand_in = stand_in or tried.data
+                stand_in = stand_in or (len(self._attempts) - 1, tried.data)
             if tried.dead or tried.busy:  # the other ways would meet the same answer
                 break
             if tried.unreachable:
                 usable = [other for other in usable if other.proxy]
-        return stand_in
+        if stand_in is None:
+            return None
+        position, data = stand_in
+        self._attempts.append(self._attempts.pop(position))  # the last attempt is the one that gave the bytes
+        return data
 
     async def _try(self, way: Way) -> _Tried:
         tried = await _ask(self._web, way, self._limits)
@@ -166,6 +176,13 @@ def _judge(way: Way, answer: Answer) -> _Tried:
     except Unrenderable as error:
         return _Tried(Attempt(way=way.name, status=status, reason=f"{answer.url}: {error}"))
     return _Tried(Attempt(way=way.name, status=status), answer.body)
+
+
+def _is_pixel(data: bytes) -> bool:
+    """Tell a GIF or PNG of a single pixel by its header."""
+    return (data[:4] == b"GIF8" and data[6:10] == b"\1\0\1\0") or (
+        data[:4] == b"\x89PNG" and data[16:24] == b"\0\0\0\1\0\0\0\1"
+    )
 
 
 def _retry_after(answer: Answer) -> float | None:
