@@ -14,7 +14,7 @@ import sys
 from services.transcoder import RenderOptions, Unrenderable, transcode
 from tests.transcoder.bombs import broken_files
 data = open(sys.argv[1], "rb").read()
-broken = broken_files().values()
+broken = [file for file in broken_files().values() if isinstance(file, bytes)]
 def refuse(event, said):
     if event in {"open", "import", "os.fork", "subprocess.Popen"} or event.startswith("socket."):
         print(event, said, flush=True)
