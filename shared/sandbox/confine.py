@@ -34,7 +34,7 @@ _ALLOWED_CALLS = """
     futex set_robust_list get_robust_list rseq sched_yield sched_getaffinity getcpu
     rt_sigaction rt_sigprocmask rt_sigreturn sigaltstack restart_syscall
     clock_gettime clock_getres clock_nanosleep nanosleep gettimeofday time
-    getpid gettid getuid geteuid getgid getegid getrandom uname getrusage sysinfo
+    getpid gettid getuid geteuid getgid getegid getcwd getrandom uname getrusage sysinfo
     exit exit_group
 """
 
