@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 import msgspec
 import structlog
 
-from services.fetcher import announce, parsing
+from services.fetcher import announce
 from services.fetcher import state as states
 from services.fetcher.answer import Answer
 from services.fetcher.feed import ParsedFeed
@@ -37,7 +37,9 @@ from shared.topology import FEED_CONFIGS, FEED_STATES, FETCHER
 from shared.web import Web
 
 log = structlog.get_logger()
+PARSE = "services.fetcher.parsing:parse"  # what the sandbox runs
 DEFAULT_CONCURRENCY = 32
+KEEP_ALIVE = 4  # connections: the next feed is at another host
 PARSES_PER_CHILD = 500  # then a fresh one: whatever a parser leaks goes with it
 
 
@@ -211,9 +213,9 @@ class Running:
 
 async def start(bus: Bus, settings: FetcherSettings) -> Running:
     """Start fetching."""
-    web = Web(parse_origins(settings.allow_hosts))
+    web = Web(parse_origins(settings.allow_hosts), keep_alive=KEEP_ALIVE)
     parser = Sandbox(
-        parsing.TARGET,
+        PARSE,
         ParsedFeed,
         slots=os.cpu_count() or 1,
         seconds=settings.parse_seconds,

@@ -1,4 +1,7 @@
-"""What the parsing child runs; importing it loads all that a feed may need, for the child can open no file."""
+"""What the parsing child runs; importing it loads all that a feed may need, for the child can open no file.
+
+The service itself only names it.
+"""
 
 import encodings
 import pkgutil
@@ -9,8 +12,6 @@ from contextlib import suppress
 from services.fetcher.entries import parse_feed
 from services.fetcher.feed import ParsedFeed
 from shared.errors import Reject
-
-TARGET = "services.fetcher.parsing:parse"
 
 _ITEM = "<item><title>t</title><link>http://x/1</link><pubDate>Mon, 27 Jul 2020 00:00:00 GMT</pubDate>"
 _ONE_OF_EACH = (  # libraries import some of their parts only when they meet what these are for

@@ -12,7 +12,6 @@ import structlog
 from services.transcoder.download import Limits as DownloadLimits
 from services.transcoder.download import download, is_gone
 from services.transcoder.hints import Hints
-from services.transcoder.rendering import TARGET
 from services.transcoder.rendition import Limits, RenderOptions, Rendition
 from services.transcoder.settings import TranscoderSettings
 from shared import metrics
@@ -37,8 +36,9 @@ from shared.topology import IMAGES, TRANSCODER
 from shared.web import Web
 
 log = structlog.get_logger()
+RENDER = "services.transcoder.rendering:render"  # what the sandbox runs
 TASKS_PER_WORKER = 4  # while some images are rendered, others are downloaded and uploaded
-UPLOAD_SECONDS = 60.0  # for an uploader to answer
+UPLOAD_SECONDS = 20.0  # for an uploader to answer: one that dies with the request in hand never does
 UPLOAD_PATIENCE = 60.0  # seconds in which uploaders may come back
 
 
@@ -195,7 +195,13 @@ class Transcoder:
     async def _upload(self, job: ImageJob, envelope: Envelope, rendition: Rendition, progress: Progress) -> Uploaded:
         """Have the rendition stored; an uploader that is away may come back for a while."""
         day = datetime.fromtimestamp(envelope.published, UTC).strftime("%Y/%m/%d")
-        request = Upload(image=job.image, data=rendition.data, content_type=rendition.content_type, day=day)
+        request = Upload(
+            image=job.image,
+            data=rendition.data,
+            content_type=rendition.content_type,
+            day=day,
+            job=envelope.sequence,
+        )
         deadline = time.monotonic() + UPLOAD_PATIENCE
         while True:
             try:
@@ -263,7 +269,7 @@ async def start(bus: Bus, settings: TranscoderSettings) -> Running:
     workers = settings.workers or len(os.sched_getaffinity(0))
     web = Web(parse_origins(settings.allow_hosts), proxies=settings.proxies.split())
     renderer = Sandbox(
-        TARGET,
+        RENDER,
         Rendition,
         slots=workers,
         seconds=settings.render_seconds,

@@ -1,5 +1,9 @@
-"""What the rendering child runs; importing it loads all that an image may need, for the child can open no file."""
+"""What the rendering child runs; importing it loads all that an image may need, for the child can open no file.
 
+The service itself only names it.
+"""
+
+import warnings
 from contextlib import suppress
 from io import BytesIO
 from typing import Any, cast
@@ -9,8 +13,6 @@ from PIL import Image, ImageCms
 
 from services.transcoder.rendition import RenderOptions, Rendition, Unrenderable
 from services.transcoder.transcode import transcode
-
-TARGET = "services.transcoder.rendering:render"
 
 _SIDE = 24
 _FORMATS = ("AVIF", "BMP", "GIF", "ICO", "JPEG", "PNG", "TIFF", "WEBP")
@@ -32,7 +34,8 @@ def _load_everything() -> None:
     sources += [*stills, *(still[: _SIDE * 2] for still in stills)]
     sources += [_save(noise, kind, save_all=True, append_images=turned) for kind in ("GIF", "PNG", "WEBP")]
     for source in sources:
-        with suppress(Unrenderable):
+        with suppress(Unrenderable), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # half an image is meant to be half an image
             render(source, RenderOptions(max_width=_SIDE // 2))
 
 

@@ -7,8 +7,7 @@ from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 import msgspec
 import pytest
 
-from services.fetcher import parsing
-from services.fetcher.actor import Fetcher, start
+from services.fetcher.actor import PARSE, Fetcher, start
 from services.fetcher.feed import ParsedFeed
 from services.fetcher.settings import FetcherSettings
 from services.fetcher.state import FeedState, Redirect
@@ -86,7 +85,7 @@ class Story:
 @pytest.fixture(scope="module")
 def parser() -> Iterator[Sandbox[ParsedFeed]]:
     """One sandbox for all stories: they run one after the other."""
-    sandbox = Sandbox(parsing.TARGET, ParsedFeed, slots=1, seconds=10, jobs_per_child=1000)
+    sandbox = Sandbox(PARSE, ParsedFeed, slots=1, seconds=10, jobs_per_child=1000)
     yield sandbox
     asyncio.run(sandbox.close())
 
