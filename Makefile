@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 TESTS ?= tests
 
-.PHONY: help setup demo test lint types imports check lock clean
+.PHONY: help setup demo up down test lint types imports check lock clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/ —/' | sort
@@ -24,6 +24,19 @@ setup: .venv/.installed ## Make .venv with everything installed
 demo: setup ## Mirror the sample site and leave it up to look at
 	$(BIN)/halftone demo
 
+# SERVICES: which of compose.yaml's to run; empty: all. COMPOSE: or `docker compose`.
+COMPOSE ?= docker-compose
+SERVICES ?=
+up: secrets ## Build and run everything in containers; wait until it is healthy
+	$(COMPOSE) up --detach --build $(SERVICES)
+	deploy/wait-healthy
+
+secrets: deploy/make-secrets
+	deploy/make-secrets secrets
+
+down: ## Stop the containers; what they keep stays
+	$(COMPOSE) down
+
 test: setup ## Run the tests
 	$(BIN)/pytest -n auto --dist loadgroup $(TESTS)
 
@@ -40,7 +53,9 @@ imports: setup ## Check who imports whom
 check: lint types imports test ## Everything that must hold before a commit
 
 lock: setup ## Pin the dependencies anew, with hashes, without hosts
-	for part in "standalone requirements.txt" "dev requirements-dev.txt"; do set -- $$part; \
+	for part in "standalone requirements.txt" "dev requirements-dev.txt" \
+	  "fetcher requirements-fetcher.txt" "transcoder requirements-transcoder.txt" \
+	  "uploader requirements-uploader.txt" "api requirements-api.txt"; do set -- $$part; \
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-annotate --python-version 3.11 \
 	  --extra $$1 pyproject.toml -o $$2; done
 

@@ -157,10 +157,10 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 
 
 @contextmanager
-def serving() -> Generator[str]:
-    """Serve the site on a free port of loopback while the block runs; gives `127.0.0.1:<port>`."""
+def serving(host: str = "127.0.0.1", port: int = 0) -> Generator[str]:
+    """Serve the site while the block runs, by default on a free port of loopback; gives `<host>:<port>`."""
     images()  # drawn before the first reader waits for them
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Handler) as server:
+    with http.server.ThreadingHTTPServer((host, port), _Handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"127.0.0.1:{server.server_port}"
+        yield f"{host}:{server.server_port}"
         server.shutdown()

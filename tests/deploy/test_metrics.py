@@ -87,4 +87,4 @@ async def test_the_api_tells_of_dead_letters_and_of_the_brokers_storage(
     await watch.tell_queues(api, "api")
     await api.close()
     assert REGISTRY.get_sample_value("halftone_dead_letters") == 1
-    assert REGISTRY.get_sample_value("halftone_broker_storage_limit_bytes") == 50e9
+    assert REGISTRY.get_sample_value("halftone_broker_storage_limit_bytes") == 50 * 2**30
