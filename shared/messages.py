@@ -186,6 +186,7 @@ class Upload(Message, frozen=True, kw_only=True, tag="upload"):
     data: bytes
     content_type: str
     day: str  # `YYYY/MM/DD` of the poll: the object's folder
+    job: int = 0  # sequence of the job that asks: asked again, the uploader says what it said the first time
 
     @property
     def subject(self) -> str:

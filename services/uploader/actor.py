@@ -44,7 +44,8 @@ class Running:
 
     async def _store(self, request: Upload) -> Uploaded | UploadRefused:
         try:
-            placed = await self._uploader.upload(request.data, request.content_type, request.day)
+            asker = f"{request.image}:{request.job}" if request.job else ""
+            placed = await self._uploader.upload(request.data, request.content_type, request.day, asker)
         except (Unstored, Unstorable) as error:
             after = error.after if isinstance(error, Unstored) else None
             return _refused(error, after, error.failed_accounts)

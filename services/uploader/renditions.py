@@ -28,6 +28,11 @@ class Rendition(msgspec.Struct, frozen=True, omit_defaults=True):
     account: str = ""  # where it is, or where it may be while it is claimed
     url: str = ""
     used: float = 0.0  # epoch seconds when these bytes were last uploaded, an hour more or less
+    asker: str = ""  # whose upload made it
+
+    def made_for(self, asker: str) -> bool:
+        """Tell whether it was this very upload that made it, in which case its answer may have got lost."""
+        return asker != "" and self.asker == asker
 
 
 _decode = msgspec.json.Decoder(Rendition).decode
@@ -106,12 +111,12 @@ class Renditions:
         self._bucket = bucket
         self._owner = uuid.uuid4().hex
 
-    async def claim(self, content: str, name: str, account: str) -> Claim | Rendition:
+    async def claim(self, content: str, name: str, account: str, asker: str = "") -> Claim | Rendition:
         """Return the stored rendition, or else the claim to store it, once nobody else holds it.
 
         A claim that nobody had before is for `name` in `account`, an inherited one for what it was for.
         """
-        ours = self._ours(name, account)
+        ours = msgspec.structs.replace(self._ours(name, account), asker=asker)
         claim = await self._take(content, ours, None)
         seen, since = 0, time.monotonic()
         while claim is None:

@@ -11,7 +11,7 @@ from services.uploader.gate import Gate
 from services.uploader.healths import Healths
 from services.uploader.names import content_hash, object_name
 from services.uploader.renditions import Claim, Rendition, Renditions
-from services.uploader.stores.store import EXISTED, Full, RateLimited, Stored, Unverified
+from services.uploader.stores.store import CREATED, EXISTED, Full, RateLimited, Stored, Unverified
 from shared import metrics
 from shared.bus import KeyValue
 from shared.errors import HalftoneError, Reject, Retry
@@ -66,13 +66,14 @@ class Uploader:
         self._gate = Gate(accounts, self.healths)
         self.renditions = Renditions(renditions)
 
-    async def upload(self, data: bytes, content_type: str, day: str) -> Placement:
+    async def upload(self, data: bytes, content_type: str, day: str, asker: str = "") -> Placement:
         """Store the bytes, unless they are stored already, and return where they are.
 
         Args:
             data: The rendition.
             content_type: Its type, e.g. `image/webp`.
             day: The poll's day as `YYYY/MM/DD`, the object's folder.
+            asker: Names this upload: asked again with the same name, it is told again that it made the object.
 
         Raises:
             Unstored: No account can take it now.
@@ -82,13 +83,13 @@ class Uploader:
         self.accounts.refresh()
         content = content_hash(data)
         name = object_name(content, content_type, day)
-        claim = await self.renditions.claim(content, name, await self._gate.first(content, len(data)))
+        claim = await self.renditions.claim(content, name, await self._gate.first(content, len(data)), asker)
         if isinstance(claim, Rendition):
             metrics.UPLOADS.labels(claim.account, "existed").inc()
-            return Placement(claim.url, claim.account, created=False, http_code=EXISTED)
+            return Placement(claim.url, claim.account, *_told(claim, asker))
         async with claim.renewed():
             try:
-                found = await self._left_behind(claim) if claim.inherited else None
+                found = await self._left_behind(claim, asker) if claim.inherited else None
                 return found or await self._store(claim, content, data, content_type)
             except Unverified:
                 await claim.release(claim.rendition.account)  # it is there: who tries next waits for its URL
@@ -108,13 +109,13 @@ class Uploader:
         await self.healths.close()
         await self.accounts.close()
 
-    async def _left_behind(self, claim: Claim) -> Placement | None:
+    async def _left_behind(self, claim: Claim, asker: str) -> Placement | None:
         """Return where a replica that died before it could say so has stored the rendition, if it has."""
         account = self.accounts.get(claim.rendition.account)
         url = account and await _found(account, claim.rendition.name)
         if not account or not url:
             return None
-        return await self._placed(claim, account, Stored(url, created=False, http_code=EXISTED), ())
+        return await self._placed(claim, account, Stored(url, *_told(claim.rendition, asker)), ())
 
     async def _store(self, claim: Claim, content: str, data: bytes, content_type: str) -> Placement:
         failures: list[Failure] = []
@@ -167,6 +168,11 @@ class Uploader:
             after=await self._gate.soonest(),
             failed_accounts=_tried(failures),
         )
+
+
+def _told(rendition: Rendition, asker: str) -> tuple[bool, int]:
+    """Return `created` and `http_code` for bytes that are there already."""
+    return (True, CREATED) if rendition.made_for(asker) else (False, EXISTED)
 
 
 def _tried(failures: list[Failure]) -> tuple[str, ...]:

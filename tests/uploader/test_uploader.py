@@ -253,3 +253,34 @@ async def test_the_use_of_accounts_is_shared_and_survives_a_restart(bus: MemoryB
     await uploader.close()
     known = await Healths(bus.bucket(ACCOUNTS)).read(placement.account)
     assert (known.objects, known.bytes) == (1, 9)
+
+
+async def test_an_upload_asked_again_is_told_again_that_it_made_the_object(replica: Replica, tmp_path: Path) -> None:
+    first = await replica().upload(b"rendition", "image/webp", DAY, "image:1")
+    assert (first.created, first.http_code) == (True, 201)
+    assert await replica().upload(b"rendition", "image/webp", NEXT_DAY, "image:1") == first
+    assert len(objects(tmp_path)) == 1
+
+
+async def test_another_upload_of_the_same_bytes_made_nothing(replica: Replica) -> None:
+    await replica().upload(b"rendition", "image/webp", DAY, "image:1")
+    for asker in ("image:2", "twin:1", ""):
+        placement = await replica().upload(b"rendition", "image/webp", DAY, asker)
+        assert (placement.created, placement.http_code) == (False, 200)
+
+
+@pytest.mark.parametrize(("asker", "created"), [("image:1", True), ("twin:1", False)])
+async def test_what_a_replica_stored_before_it_died_was_made_by_whom_it_was_for(
+    replica: Replica,
+    monkeypatch: pytest.MonkeyPatch,
+    asker: str,
+    created: bool,
+) -> None:
+    monkeypatch.setattr(renditions, "LEASE_SECONDS", 0.2)
+    data = b"rendition"
+    account, name = order(data)[0], f"{DAY}/{content_hash(data)}.webp"
+    uploader = replica()
+    dead = await uploader.renditions.claim(content_hash(data), name, account, "image:1")
+    assert isinstance(dead, Claim)
+    await uploader.accounts[account].store.put(name, data, "image/webp")
+    assert (await replica().upload(data, "image/webp", NEXT_DAY, asker)).created == created
