@@ -26,6 +26,7 @@ authorization {{ user: {user}, password: "{password}" }}
 class Broker(msgspec.Struct, frozen=True):
     """Where the broker listens and who may use it; the same for the whole run, restarts included."""
 
+    program: str
     port: int
     password: str
     config: Path
@@ -38,18 +39,19 @@ class Broker(msgspec.Struct, frozen=True):
     @property
     def command(self) -> list[str]:
         """What starts it."""
-        return [executable(), "--config", str(self.config)]
+        return [self.program, "--config", str(self.config)]
 
 
 def prepare(data: Path) -> Broker:
     """Write the broker's configuration for this run below `data`: a free port and a new password.
 
     Raises:
-        Misconfigured: The directory cannot be written.
+        Misconfigured: There is no nats-server.
     """
+    program = executable()
     folder = data / "broker"
     folder.mkdir(parents=True, exist_ok=True)
-    broker = Broker(free_port(), secrets.token_urlsafe(24), folder / "nats-server.conf")
+    broker = Broker(program, free_port(), secrets.token_urlsafe(24), folder / "nats-server.conf")
     text = _CONFIG.format(
         port=broker.port,
         max_payload=MAX_PAYLOAD,

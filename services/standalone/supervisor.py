@@ -121,10 +121,13 @@ class Supervisor:
         )
 
     async def stop(self) -> None:
-        """End all: first those that stand on the first one, then that one."""
+        """End all but the first one, on which the others stand."""
         if self._watching is not None:
             self._watching.cancel()
         await _end([supervised.process for supervised in self.processes[1:]], TERM_SECONDS)
+
+    async def stop_first(self) -> None:
+        """End the first one too."""
         await _end([supervised.process for supervised in self.processes[:1]], FIRST_TERM_SECONDS)
 
     async def _watch(self) -> None:

@@ -65,7 +65,8 @@ async def running(options: Options) -> AsyncGenerator[System]:
             await _ready(system)
             yield system
         finally:
-            await asyncio.gather(bus.close(), supervisor.stop())
+            await asyncio.gather(supervisor.stop(), bus.close())
+            await supervisor.stop_first()
 
 
 def _check_port(options: Options) -> None:
