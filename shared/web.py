@@ -50,6 +50,8 @@ class Web:
         allowed: Origins that may be reached although they are not public.
         resolver: How hosts become addresses.
         connections: At the most, over all hosts.
+        keep_alive: Idle ones at the most, kept for the next request to the same host. The pool looks at each of them
+            with every request: keep few where the hosts are many.
         proxies: URLs of proxies that may be used although they are not public: the operator's own.
         backend: Opens the connections that the guard lets through; None: the network.
     """
@@ -60,13 +62,14 @@ class Web:
         *,
         resolver: Resolve = resolve,
         connections: int = 100,
+        keep_alive: int = 50,
         proxies: Sequence[str] = (),
         backend: httpcore.AsyncNetworkBackend | None = None,
     ) -> None:
         self._connections = connections
         self._guard = GuardedBackend(allowed, resolver, backend)
         self._proxy_guard = GuardedBackend(allowed | {_origin(_checked(proxy)) for proxy in proxies}, resolver, backend)
-        self._direct = _GuardedTransport(_pool(self._guard, connections))
+        self._direct = _GuardedTransport(_pool(self._guard, connections, keep_alive))
         self._proxied: dict[str, _GuardedTransport] = {}
 
     async def get(
@@ -178,11 +181,11 @@ class _GuardedTransport(httpx.AsyncHTTPTransport):
 _SSL = httpx.create_ssl_context(trust_env=False)
 
 
-def _pool(backend: httpcore.AsyncNetworkBackend, connections: int) -> httpcore.AsyncConnectionPool:
+def _pool(backend: httpcore.AsyncNetworkBackend, connections: int, keep_alive: int) -> httpcore.AsyncConnectionPool:
     return httpcore.AsyncConnectionPool(
         ssl_context=_SSL,
         max_connections=connections,
-        max_keepalive_connections=connections // 2,
+        max_keepalive_connections=keep_alive,
         keepalive_expiry=_KEEP_ALIVE_SECONDS,
         network_backend=backend,
     )
