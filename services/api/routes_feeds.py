@@ -71,6 +71,7 @@ class FeedView(msgspec.Struct, frozen=True, kw_only=True):
     http_status: int | None
     next_ms: int | None
     mirrored: dict[str, str]  # format → URL of the mirrored feed
+    request_id: str | None = None  # of the poll that this very request asked for
 
 
 class FeedPage(msgspec.Struct, frozen=True, kw_only=True):
@@ -122,7 +123,8 @@ async def list_feeds(api: ApiParts, after: After = None, limit: Limit = 100) -> 
 @post("/api/feeds")
 async def subscribe(data: JSONBody[Subscribe], api: ApiParts) -> FeedView:
     """Subscribe to a feed: polled now, then on its schedule."""
-    return view(api, await subscribe_to(api, data.url, name=data.name, folder=data.folder))
+    row, request_id = await subscribe_to(api, data.url, name=data.name, folder=data.folder)
+    return msgspec.structs.replace(view(api, row), request_id=request_id)
 
 
 @get("/api/feeds/{feed_id:int}")
@@ -179,12 +181,11 @@ async def mirrored_opml(api: Api) -> bytes:
     return opml.render("Halftone: mirrored feeds", outlines)
 
 
-async def subscribe_to(api: Api, url: str, **values: str) -> FeedRow:
-    """Subscribe to the feed at `url` and have it polled now."""
+async def subscribe_to(api: Api, url: str, **values: str) -> tuple[FeedRow, str]:
+    """Subscribe to the feed at `url` and have it polled now; return it with the poll's requestId."""
     named = {key: value for key, value in values.items() if value}
     row = await api.feeds.get_or_add(url, subscribed=True, paused=False, **named)
-    await api.asking.ask(row)
-    return row
+    return row, await api.asking.ask(row)
 
 
 async def subscribe_all(api: Api, subscriptions: list[opml.Subscription]) -> Imported:

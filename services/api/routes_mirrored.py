@@ -52,7 +52,7 @@ async def read_mirrored_opml(api: ApiParts) -> Response[bytes]:
 @get("/mirror", opt={"scope": "write"}, include_in_schema=False)
 async def mirror(url: Annotated[str, QueryParameter(min_length=1, max_length=8_192)], api: ApiParts) -> Redirect:
     """Subscribe to a feed and go to its mirrored one."""
-    row = await subscribe_to(api, url)
+    row, _ = await subscribe_to(api, url)
     return Redirect(mirror_urls(api, row)["atom"], status_code=303)
 
 

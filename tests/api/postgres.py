@@ -33,7 +33,7 @@ def binaries() -> Path:
 def running_postgres() -> Generator[str]:
     """Start a server on a free loopback port; yields SQLAlchemy's URL of it, without a database."""
     folder = Path(mkdtemp(prefix="halftone-pg-"))
-    port = _free_port()
+    port = free_port()
     account = ACCOUNT if os.geteuid() == 0 else None
     if account:
         shutil.chown(folder, account)
@@ -69,7 +69,8 @@ def _run(account: str | None, program: str, *arguments: str) -> None:
     )
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """Return a port of the loopback address that nobody listens on."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

@@ -48,7 +48,8 @@ class Site(msgspec.Struct, frozen=True):
 @asynccontextmanager
 async def running_api(bus: Bus, data: Path, database_url: str = "", **settings: Any) -> AsyncGenerator[Site]:
     """Run the api on a free port."""
-    running = await start(bus, ApiSettings(data=data, database_url=database_url, http_port=0, **settings))
+    settings = {"http_port": 0} | settings
+    running = await start(bus, ApiSettings(data=data, database_url=database_url, **settings))
     async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{running.port}", trust_env=False) as client:
         try:
             yield Site(running, bus, client)

@@ -1,12 +1,13 @@
 """Who is let in: everybody on this machine, or bearers of tokens, each for what its scope holds."""
 
-from collections.abc import Callable
+import asyncio
 from pathlib import Path
 
 import pytest
 
 from services.api.app import start
 from services.api.database import Database
+from services.api.doorkeeper import REMEMBERED_SECONDS
 from services.api.settings import ApiSettings
 from services.api.tokens import check_token, list_tokens, new_token, revoke_token
 from shared.errors import Misconfigured, Reject
@@ -32,20 +33,12 @@ async def test_a_token_is_known_until_it_is_revoked_and_its_secret_is_not_kept(d
     assert await check_token(database, token) is None
 
 
-@pytest.mark.parametrize(
-    "forge",
-    [
-        lambda token: token[:-1] + ("A" if token[-1] != "A" else "B"),
-        lambda token: token.replace("ht_1_", "ht_2_"),
-        lambda _: "",
-        lambda _: "ht_1_",
-        lambda token: token + "A",
-    ],
-)
-async def test_a_forged_token_is_none(database: Database, forge: Callable[[str], str]) -> None:
-    token = await new_token(database, "reader", "read")
+@pytest.mark.parametrize("forged", ["", "ht_1_", "ht_2_{secret}", "ht_1_{secret}A", "ht_1_{other}"])
+async def test_a_forged_token_is_none(database: Database, forged: str) -> None:
+    secret = (await new_token(database, "reader", "read")).removeprefix("ht_1_")
+    other = secret[:-1] + ("A" if secret[-1] != "A" else "B")
 
-    assert await check_token(database, forge(token)) is None
+    assert await check_token(database, forged.format(secret=secret, other=other)) is None
 
 
 async def test_an_unknown_scope_is_refused(database: Database) -> None:
@@ -87,7 +80,7 @@ async def test_mirrored_feeds_need_no_login_by_their_token_only(site: Site) -> N
     number, _ = await told(site)
     address = (await site.client.get(f"/api/feeds/{number}")).json()["mirrored"]["rss"]
     token = await new_token(site.running.api.database, "any", "read")
-    site.running.api.doorkeeper._closed = (0.0, False)
+    await asyncio.sleep(REMEMBERED_SECONDS + 0.1)
 
     path = address.removeprefix(site.running.api.settings.url)
     assert (await site.client.get(path)).status_code == 200

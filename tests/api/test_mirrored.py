@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree as ET
 
-import feedparser
+import feedparser  # pyright: ignore[reportMissingTypeStubs] - it has none
 import msgspec
 import pytest
 from reader import Reader, make_reader

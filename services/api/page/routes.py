@@ -6,7 +6,7 @@ import msgspec
 from litestar import Response, get, post
 from litestar.datastructures import Cookie
 from litestar.exceptions import NotFoundException
-from litestar.params import FromPath, PathParameter, URLEncodedBody
+from litestar.params import FromPath, FromQuery, PathParameter, URLEncodedBody
 from litestar.response import Redirect
 from sqlalchemy import select
 
@@ -79,7 +79,7 @@ async def record_page(request_id: FromPath[str], api: ApiParts) -> Response[str]
 
 
 @get("/article/{link_md5:str}", include_in_schema=False)
-async def article_page(link_md5: FromPath[str], api: ApiParts, source: bool = False) -> Response[str]:
+async def article_page(link_md5: FromPath[str], api: ApiParts, source: FromQuery[bool] = False) -> Response[str]:
     """Show an article as a reader would, its images from the CDN or, to compare, from their source."""
     article, body, urls, failed = await read_full(api, link_md5)
     missing = dict.fromkeys(failed, MISSING)

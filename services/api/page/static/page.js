@@ -50,9 +50,8 @@ if (document.querySelector("[data-live]")) {
 const actions = {
   async add(form) {
     const url = form.elements.url.value.trim();
-    await send("POST", "/api/feeds", JSON.stringify({ url, folder: form.elements.folder?.value ?? "" }));
-    const { requestId } = await send("POST", "/api/fetches", JSON.stringify({ url }));
-    location.href = `/record/${requestId}`;
+    const feed = await send("POST", "/api/feeds", JSON.stringify({ url }));
+    location.href = `/record/${feed.request_id}`;
   },
   async opml(form) {
     const [file] = form.elements.file.files;
