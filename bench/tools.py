@@ -2,12 +2,11 @@
 
 import json
 import os
-import resource
 import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
@@ -29,6 +28,11 @@ require('readline').createInterface({input: process.stdin}).on('line', async lin
   fs.writeFileSync(out, made);
   console.log(seconds);
 });
+"""
+PEAK = """
+import resource, subprocess, sys
+subprocess.run(sys.argv[1:], check=True, stdout=subprocess.DEVNULL)
+print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024)
 """
 
 
@@ -73,7 +77,7 @@ def python_tool(name: str) -> Tool:
 
 
 @contextmanager
-def available(kind: str) -> Iterator[dict[str, Tool]]:
+def available(kind: str) -> Generator[dict[str, Tool]]:
     """Give the tools that this machine has, ours first, and say which it has not."""
     tools: dict[str, Tool] = {"halftone": halftone}
     if kind == "gif":
@@ -85,8 +89,10 @@ def available(kind: str) -> Iterator[dict[str, Tool]]:
     sharp = _start_sharp()
     if sharp:
         tools["sharp"] = lambda path, quality: _ask_sharp(sharp, path, quality)
-    wanted = {"halftone", "libvips", "sharp"} | ({"pillow", "gif2webp"} if kind == "gif" else set())
-    for name in sorted(wanted - tools.keys()):
+    wanted = ["libvips", "sharp"] + (["gif2webp", "pillow"] if kind == "gif" else [])
+    for name in wanted:
+        if name in tools:
+            continue
         print(f"{name} is not on this machine: left out")
     try:
         yield tools
@@ -103,10 +109,10 @@ def peak_of(tool: str, path: Path, quality: int) -> float | None:
     command = [sys.executable, __file__, tool, str(path), str(quality)]
     if tool == "gif2webp":
         command = ["gif2webp", "-quiet", "-lossy", "-mt", "-q", str(quality), str(path), "-o", os.devnull]
-    child = subprocess.Popen(command)
-    _, status, usage = os.wait4(child.pid, 0)
-    child.returncode = os.waitstatus_to_exitcode(status)
-    return usage.ru_maxrss / 1024 if child.returncode == 0 else None
+    # A forked child begins with its parent's peak: a small process in between keeps ours out of the figure.
+    between = [sys.executable, "-S", "-c", PEAK, *command]
+    asked = subprocess.run(between, stdout=subprocess.PIPE, text=True, check=False)
+    return float(asked.stdout) if asked.returncode == 0 else None
 
 
 def _command(*command: str) -> bytes:
@@ -151,4 +157,3 @@ def _ask_sharp(sharp: subprocess.Popen[str], path: Path, quality: int) -> tuple[
 if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).parent.parent))
     python_tool(sys.argv[1])(Path(sys.argv[2]), int(sys.argv[3]))
-    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024, "MB", file=sys.stderr)

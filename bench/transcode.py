@@ -67,7 +67,7 @@ def _measure(path: Path, tools: dict[str, Tool], options: argparse.Namespace) ->
         yield _row(path, name, statistics.median(seconds[name]), files[name], similarity, memory)
 
 
-def _row(
+def _row(  # noqa: PLR0917 - a row's columns
     path: Path, tool: str, seconds: float, file: bytes, similarity: Similarity, memory: float | None
 ) -> dict[str, Any]:
     row = {

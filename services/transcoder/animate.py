@@ -21,6 +21,8 @@ FEW_COLOURS = 128
 """With at most so many in a sample of it, a region may well be smaller without loss."""
 SAMPLE = 2048
 MOST_PIXELS_TRIED = 2_500_000
+SMALL = 16_384
+"""Up to so many pixels, both ways are always tried."""
 
 
 class Film(msgspec.Struct, frozen=True):
@@ -55,33 +57,33 @@ def animate(source: Source, quality: int, lossless: bool, threads: int) -> Film:
 
 
 class _Choice:
-    """Chooses between lossy and lossless: tries both now and then, and keeps to the winner in between."""
+    """Chooses between lossy and lossless: a film that begins smaller without loss goes on so while colours are few."""
 
     def __init__(self, quality: int, lossless: bool) -> None:
         self._quality = quality
         self._always = lossless
-        self._count: int = 0
-        self._next_trial: int = 0
+        self._begun = False
         self.lossless = lossless
         self.exact = True
 
     def encoder(self, region: Region) -> Callable[[], encode.Encoded]:
         """Give how to encode the next region."""
-        trial = not self._always and self._count == self._next_trial and _few_colours(region)
-        if self._count == self._next_trial:
-            self._next_trial = self._count * 3 or 1
-        self._count += 1
-        if trial:
-            return partial(encode.smaller, region, self._quality)
+        few = self._always or _few_colours(region)
+        self.lossless = self.lossless and few
         if self.lossless:
             return partial(encode.lossless, region)
+        if few and (not self._begun or region.pixels.size <= SMALL):
+            return partial(encode.smaller, region, self._quality)
         return partial(encode.lossy, region, self._quality)
 
-    def learn(self, encoded: encode.Encoded) -> None:
-        """Keep to what won the latest trial."""
+    def begin(self, first: encode.Encoded) -> None:
+        """Go on as the first region turned out."""
+        self._begun = True
+        self.lossless = first.lossless
+
+    def note(self, encoded: encode.Encoded) -> None:
+        """Note whether all is exact so far."""
         self.exact = self.exact and encoded.lossless
-        if encoded.trial:
-            self.lossless = encoded.lossless
 
 
 class _Reel:
@@ -103,7 +105,7 @@ class _Reel:
             future = self._pool.submit(self._choice.encoder(region))
             self._encoding.append((_patch(region.box, duration_ms, replaces=region.replaces), future))
             if not self._done and len(self._encoding) == 1:
-                self._choice.learn(future.result())
+                self._choice.begin(future.result())
         if len(self._encoding) > self._waiting:
             self._write()
 
@@ -125,7 +127,7 @@ class _Reel:
     def _write(self) -> None:
         patch, future = self._encoding.popleft()
         encoded = future.result()
-        self._choice.learn(encoded)
+        self._choice.note(encoded)
         self._done.append(bytes(msgspec.structs.replace(patch, chunks=encoded.chunks)))
 
 

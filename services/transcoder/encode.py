@@ -21,11 +21,10 @@ LOSSLESS_OPTIONS = {"lossless": True, "quality": 40, "method": METHOD}
 
 
 class Encoded(msgspec.Struct, frozen=True):
-    """A region's chunks for an ANMF frame, whether they are exact, and whether both ways were tried."""
+    """A region's chunks for an ANMF frame, and whether they are exact."""
 
     chunks: bytes
     lossless: bool
-    trial: bool = False
 
 
 def lossy(region: Region, quality: int) -> Encoded:
@@ -45,8 +44,7 @@ def lossless(region: Region) -> Encoded:
 
 def smaller(region: Region, quality: int) -> Encoded:
     """Encode both ways, and give the smaller."""
-    best = min(lossless(region), lossy(region, quality), key=lambda encoded: len(encoded.chunks))
-    return msgspec.structs.replace(best, trial=True)
+    return min(lossless(region), lossy(region, quality), key=lambda encoded: len(encoded.chunks))
 
 
 def nothing() -> Encoded:

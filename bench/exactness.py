@@ -1,0 +1,66 @@
+"""Check that in lossless mode every frame of every GIF of a directory is what libvips composites.
+
+    python bench/exactness.py DIR
+
+libvips reads GIFs with libnsgif, which shares no code with the transcoder.
+"""
+
+import sys
+from io import BytesIO
+from itertools import accumulate
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyvips  # pyright: ignore[reportMissingImports] - not a dependency: pip install pyvips, apt install libvips42
+from numpy.typing import NDArray
+from PIL import Image, ImageSequence
+
+Picture = NDArray[np.uint8]
+
+
+def main() -> int:
+    """Compare all files; give the number of frames that differ."""
+    from services.transcoder import RenderOptions, transcode  # noqa: PLC0415 - the path is set below
+
+    wrong = 0
+    for path in sorted(Path(sys.argv[1]).rglob("*.gif")):
+        made = transcode(path.read_bytes(), RenderOptions(lossless=True, budget=2**31))
+        expected, delays = _vips(path)
+        if made.content_type != "image/webp":
+            print(f"{path.name}: kept as it is")
+            continue
+        different = _different(made.data, expected, delays)
+        wrong += different
+        same_time = made.duration_ms == sum(delays)
+        print(f"{path.name}: {len(delays)} frames, {different} differ, duration {'the same' if same_time else 'NOT'}")
+    return wrong
+
+
+def _vips(path: Path) -> tuple[Picture, list[int]]:
+    """Give all frames (count, height, width, channels) and their milliseconds."""
+    vips: Any = pyvips  # pyright: ignore[reportUnknownVariableType]
+    image = vips.Image.new_from_file(str(path), n=-1)
+    delays = [delay if delay > 10 else 100 for delay in image.get("delay")]
+    pixels = np.ndarray(buffer=image.write_to_memory(), dtype=np.uint8, shape=(image.height, image.width, image.bands))
+    return pixels.reshape(len(delays), -1, image.width, image.bands), delays
+
+
+def _different(made: bytes, expected: Picture, delays: list[int]) -> int:
+    """Count the frames that are not the same at the end of their time."""
+    different = until = 0
+    shown = ImageSequence.Iterator(Image.open(BytesIO(made)))
+    pixels: Picture | None = None
+    for picture, end in zip(expected, accumulate(delays), strict=True):
+        while until < end:
+            frame = next(shown)
+            frame.load()
+            until += frame.info["duration"]
+            pixels = np.asarray(frame.convert("RGBA" if expected.shape[-1] == 4 else "RGB"))
+        different += pixels is None or not np.array_equal(picture, pixels)
+    return different
+
+
+if __name__ == "__main__":
+    sys.path.insert(0, str(Path(__file__).parent.parent))
+    sys.exit(bool(main()))
