@@ -4,6 +4,7 @@ import asyncio
 from contextlib import suppress
 
 import msgspec
+import structlog
 
 from services.uploader.accounts import load_accounts
 from services.uploader.settings import UploaderSettings
@@ -14,6 +15,7 @@ from shared.errors import Reject, Retry
 from shared.messages import Upload, Uploaded, UploadRefused, decode, encode
 from shared.topology import ACCOUNTS, RENDITIONS, RPC_UPLOAD, UPLOADERS
 
+log = structlog.get_logger()
 DEFAULT_CONCURRENCY = 32
 HEALTH_SECONDS = 5.0  # between two looks at whether any account can take an object
 
@@ -55,6 +57,9 @@ class Running:
             return _refused(error, error.after, ())
         except BusUnavailable as error:
             return UploadRefused(reason=str(error), final=False)
+        except Exception as error:  # a defect: told, since whoever asked waits for an answer
+            log.exception("upload failed", image=request.image)
+            return UploadRefused(reason=f"the uploader failed: {type(error).__name__}", final=False)
         return Uploaded(
             url=placed.url,
             account=placed.account,
