@@ -161,6 +161,36 @@ async def test_writers_of_several_replicas_take_turns(opened: Opened, github: Gi
     assert github.conflicts == 0
 
 
+async def test_what_nobody_waits_for_any_more_is_not_committed(opened: Opened) -> None:
+    store = opened(seconds_between_commits=0.5)
+    await store.put(NAME, DATA, "image/webp")
+    puts = [asyncio.create_task(store.put(name, data, "image/webp")) for name, data in contents(3).items()]
+    await asyncio.sleep(0.2)
+    puts[0].cancel()
+    await asyncio.gather(*puts, return_exceptions=True)
+    assert [put.cancelled() for put in puts] == [True, False, False]
+    assert len([found async for found in store.list()]) == 3
+
+
+@pytest.mark.parametrize("kind", ["graphql"], indirect=True)
+async def test_no_replica_starves_while_another_always_has_something_to_write(opened: Opened) -> None:
+    eager, modest = opened(), opened()
+    names = iter(contents(1000).items())
+
+    async def keep_busy() -> None:
+        for name, data in names:
+            await eager.put(name, data, "image/webp")
+
+    busy = asyncio.create_task(keep_busy())
+    await asyncio.sleep(0.1)
+    async with asyncio.timeout(5):
+        for number in range(3):
+            data = b"modest %d" % number
+            await modest.put(object_name(content_hash(data), "image/webp", "2026/11/25"), data, "image/webp")
+    assert not busy.done()
+    busy.cancel()
+
+
 async def test_a_foreign_writers_conflicts_are_retried_with_a_fresh_look(
     store: GitHubStore, github: GitHub, kind: str
 ) -> None:

@@ -98,6 +98,36 @@ async def test_whoever_lost_the_claim_learns_it(bucket: KeyValue) -> None:
         await late.finish(URL)
 
 
+async def test_who_loses_the_claim_is_stopped_before_it_does_harm(bucket: KeyValue) -> None:
+    late = await claimed(bucket)
+    await claimed(bucket)
+    harm = False
+
+    async def upload() -> None:
+        nonlocal harm
+        async with late.renewed():
+            await asyncio.sleep(1)
+            harm = True
+
+    with pytest.raises(Retry, match="took this rendition over"):
+        await upload()
+    assert not harm
+
+
+async def test_a_cancelled_upload_stays_cancelled(bucket: KeyValue) -> None:
+    claim = await claimed(bucket)
+
+    async def upload() -> None:
+        async with claim.renewed():
+            await asyncio.sleep(60)
+
+    task = asyncio.create_task(upload())
+    await asyncio.sleep(0.05)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
 async def test_a_released_claim_is_free_at_once(bucket: KeyValue) -> None:
     await (await claimed(bucket)).release("")
     began = time.monotonic()

@@ -12,7 +12,7 @@ import structlog
 
 from services.uploader.accounts_file import GitHubSettings, size_in_bytes
 from services.uploader.names import hash_in, is_object_name
-from services.uploader.stores.github_api import GitHubApi
+from services.uploader.stores.github_api import GitHubApi, tls
 from services.uploader.stores.github_budget import requests_left, wait, writes_left
 from services.uploader.stores.github_repository import Committed, Missing, Repository
 from services.uploader.stores.store import CREATED, EXISTED, Stored, StoredObject, Unverified
@@ -250,7 +250,7 @@ class GitHubStore:
 
     async def _answers(self, url: str) -> bool:
         if self._public is None:
-            self._public = httpx.AsyncClient(trust_env=False, timeout=10, follow_redirects=True)
+            self._public = httpx.AsyncClient(verify=tls(), trust_env=False, timeout=10, follow_redirects=True)
         try:
             return (await self._public.head(url)).status_code == HTTPStatus.OK
         except httpx.HTTPError:

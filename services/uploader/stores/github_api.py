@@ -1,6 +1,8 @@
 """GitHub's REST and GraphQL APIs over HTTP: paced by the budget, repeated after dropped connections, failures typed."""
 
 import asyncio
+import functools
+import ssl
 import time
 from collections.abc import Mapping
 from http import HTTPStatus
@@ -38,6 +40,7 @@ class GitHubApi:
                 "User-Agent": "halftone",
             },
             timeout=TIMEOUT,
+            verify=tls(),
             trust_env=False,
             follow_redirects=True,  # a renamed repository answers 301
         )
@@ -152,6 +155,12 @@ class GitHubApi:
             raise RateLimited(f"{what}: no rate left ({answer.status_code})", after=pause)
         if answer.status_code in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
             raise Retry(f"{what}: token refused ({answer.status_code})")
+
+
+@functools.cache
+def tls() -> ssl.SSLContext:
+    """Return the certificates that we trust; reading them takes longer than most requests."""
+    return httpx.create_ssl_context(trust_env=False)
 
 
 def graphql_url(api: str) -> str:
