@@ -193,6 +193,7 @@ class GitHubStore:
             self._waiting.pop(path, None)
             if not waiting.done.done():
                 waiting.done.set_exception(error)
+                waiting.done.exception()  # nobody may be waiting any more, which is no one's mistake
 
     async def _filling(self, turn: Turn) -> Repository:
         """Return the repository that takes the next files; a full one makes way for the next."""

@@ -111,6 +111,8 @@ class GitHubApi:
             RateLimited: No rate left, by our count or by the server's word.
             Retry: No answer, a 5xx three times, or the token is refused.
         """
+        if self._client.is_closed:
+            raise Retry(f"GitHub {method} {path}: the uploader is stopping")
         failure = ""
         for attempt in range(TRIES):
             if attempt:
