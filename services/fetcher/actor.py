@@ -11,6 +11,7 @@ import socket
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import UTC, datetime
+from typing import Any
 from urllib.parse import urlsplit
 
 import msgspec
@@ -20,11 +21,13 @@ from services.fetcher import announce
 from services.fetcher import state as states
 from services.fetcher.answer import Answer
 from services.fetcher.feed import ParsedFeed
+from services.fetcher.pages import Page
 from services.fetcher.polite import Getter, PoliteWeb
-from services.fetcher.politeness import Busy, Politeness
+from services.fetcher.politeness import ASIDE, ASKED, SCHEDULED, Busy, Politeness
 from services.fetcher.poll import Polled, PollError, alternate_of, get, poll, request_headers
 from services.fetcher.schedule import next_poll
 from services.fetcher.settings import FetcherSettings
+from services.fetcher.site import READ, Site
 from shared import metrics
 from shared.actor import Actor, Envelope
 from shared.bus import Bus
@@ -59,8 +62,16 @@ class Fetcher:
     consumer = FETCHER
     max_tries = 5
 
-    def __init__(self, bus: Bus, web: Web, parser: Sandbox[ParsedFeed], settings: FetcherSettings) -> None:
+    def __init__(
+        self,
+        bus: Bus,
+        web: Web,
+        parser: Sandbox[ParsedFeed],
+        settings: FetcherSettings,
+        site: Site | None = None,  # None: no page is looked at
+    ) -> None:
         self._bus = bus
+        self._site = site
         self._web = web
         self._parser = parser
         self._settings = settings
@@ -104,6 +115,7 @@ class Fetcher:
             metrics.POLLS.labels("failed").inc()
             log.info("poll failed", feed=about.feed, reason=str(error))
             answer = error.answer if isinstance(error, PollError) else Answer()
+            metrics.POLL_FAILURES.labels(metrics.status_class(answer.status)).inc()
             about = msgspec.structs.replace(about, ok=False, error=str(error), http_status=answer.status)
             after = states.failed(state, str(error), now_ms=_now_ms())
             return Outcome(about, states.watch_redirect(after, None, now_ms=_now_ms()), answer)
@@ -112,7 +124,7 @@ class Fetcher:
 
     async def _ask(self, config: FeedConfig, state: states.FeedState, about: FeedPolled) -> Outcome:
         with metrics.stage("poll") as watch:
-            web = PoliteWeb(self._web, self._politeness, asked=about.asked)
+            web = PoliteWeb(self._web, self._politeness, ASKED if about.asked else SCHEDULED)
             polled = await poll(web, self._settings, config, state)
         about = _with_http(about, polled, watch.ms)
         if polled.unchanged:
@@ -132,6 +144,9 @@ class Fetcher:
                 polled, parsed = await self._follow(web, config, state, alternate_of(parsed.alternates, polled))
             news = states.diff(state, parsed)
         after = states.advance(state, parsed, now_ms=_now_ms(), validators=validators, body_hash=body_hash)
+        if self._site:
+            news, after = await self._look_around(self._site, polled.url, parsed, news, after)
+            parsed = msgspec.structs.replace(parsed, icon=parsed.icon or after.site_icon or None)
         metrics.ARTICLES.labels("found").inc(len(news.new))
         metrics.ARTICLES.labels("updated").inc(len(news.updated))
         about = msgspec.structs.replace(about, handle_ms=watch.ms)
@@ -153,6 +168,16 @@ class Fetcher:
         if parsed.kind == "html":
             raise PollError(f"{url}, which a web page names as its feed, is a web page too", polled.answer)
         return polled, parsed
+
+    async def _look_around(
+        self, site: Site, url: str, parsed: ParsedFeed, news: states.News, after: states.FeedState
+    ) -> tuple[states.News, states.FeedState]:
+        """Return the news and the state with what the pages of the feed's site tell."""
+        web = PoliteWeb(self._web, self._politeness, ASIDE)
+        news = await site.with_page_images(web, url, news)
+        if parsed.icon or after.site_icon is not None:
+            return news, after
+        return news, msgspec.structs.replace(after, site_icon=await site.icon(web, url, parsed))
 
     async def _parse(self, polled: Polled, seen: Mapping[str, str]) -> ParsedFeed:
         metrics.FEED_BYTES.inc(len(polled.body))
@@ -191,10 +216,10 @@ class Fetcher:
 class Running:
     """The fetcher at work."""
 
-    def __init__(self, actor: Actor, web: Web, parser: Sandbox[ParsedFeed]) -> None:
+    def __init__(self, actor: Actor, web: Web, sandboxes: Sequence[Sandbox[Any]]) -> None:
         self._actor = actor
         self._web = web
-        self._parser = parser
+        self._sandboxes = sandboxes
 
     def not_ready(self) -> str:
         """See `service.Running`."""
@@ -207,7 +232,8 @@ class Running:
     async def abort(self) -> None:
         """See `service.Running`."""
         await self._actor.abort()
-        await self._parser.close()
+        for sandbox in self._sandboxes:
+            await sandbox.close()
         await self._web.close()
 
 
@@ -221,10 +247,12 @@ async def start(bus: Bus, settings: FetcherSettings) -> Running:
         seconds=settings.parse_seconds,
         jobs_per_child=PARSES_PER_CHILD,
     )
+    pages = Sandbox(READ, Page, slots=1, seconds=settings.parse_seconds, jobs_per_child=PARSES_PER_CHILD)
     await parser.warm()
     log.info("feeds are read in a sandbox", level=confinement_level())
-    actor = Actor(bus, Fetcher(bus, web, parser, settings), tasks=settings.concurrency or DEFAULT_CONCURRENCY)
-    return Running(actor, web, parser)
+    fetcher = Fetcher(bus, web, parser, settings, Site(pages) if settings.pages else None)
+    actor = Actor(bus, fetcher, tasks=settings.concurrency or DEFAULT_CONCURRENCY)
+    return Running(actor, web, (parser, pages))
 
 
 def _with_http(about: FeedPolled, polled: Polled, fetch_ms: int) -> FeedPolled:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Protocol
 
-from services.fetcher.politeness import Politeness
+from services.fetcher.politeness import Manner, Politeness
 from shared.web import Answer, Web
 
 
@@ -23,19 +23,19 @@ class PoliteWeb:
     Args:
         web: Does it.
         politeness: Gives out the turns.
-        asked: Somebody waits for the poll.
+        manner: How they are waited for.
     """
 
-    def __init__(self, web: Web, politeness: Politeness, *, asked: bool) -> None:
+    def __init__(self, web: Web, politeness: Politeness, manner: Manner) -> None:
         self._web = web
         self._politeness = politeness
-        self._asked = asked
+        self._manner = manner
 
     async def get(
         self, url: str, *, max_bytes: int, seconds: float, headers: Mapping[str, str] | None = None, proxy: str = ""
     ) -> Answer:
         """Return the answer; see `Web.get` and `Politeness.turn` for what else it raises."""
-        async with self._politeness.turn(url, asked=self._asked) as turn:
+        async with self._politeness.turn(url, self._manner) as turn:
             answer = await self._web.get(url, max_bytes=max_bytes, seconds=seconds, headers=headers, proxy=proxy)
             turn.answered(answer.status, answer.headers)
         return answer

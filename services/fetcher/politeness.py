@@ -27,9 +27,6 @@ from shared.topology import HOSTS
 
 LEASE_MS = 5_000
 MINUTE_MS = 60_000
-ASKED_PATIENCE = 10.0  # seconds that a poll somebody waits for may wait for its turn
-PATIENCE = 2.0  # any other; only one of them per domain
-SHARE = 0.8  # of the rate that the schedule may use up: the rest is kept for what people ask for
 LONGEST_HOLD_MS = 2 * 86_400_000
 _SLOW_DOWN = frozenset({429, 503})
 _FIRST_HOLD_MS, _LAST_HOLD_MS = MINUTE_MS, 60 * MINUTE_MS  # where the server does not say for how long
@@ -48,6 +45,20 @@ class HostState(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     held_ms: int = 0  # it wants to be left alone until then
     status: int = 0  # with which it said so
     strikes: int = 0  # how often in a row it did
+
+
+class Manner(msgspec.Struct, frozen=True, kw_only=True):
+    """How a request waits for its turn."""
+
+    patience: float  # seconds that it may wait
+    share: float  # of the rate that requests like it may use up: the rest is kept for those that matter more
+    joins: bool = False  # a line of others that wait; else it comes again later
+    told: bool = False  # that the domain wants to be left alone; else it comes again when that is over
+
+
+ASKED = Manner(patience=10.0, share=1.0, joins=True, told=True)  # somebody waits for the poll
+SCHEDULED = Manner(patience=2.0, share=0.8)
+ASIDE = Manner(patience=1.0, share=0.5)  # what a poll would like to have besides
 
 
 class Busy(Exception):
@@ -70,11 +81,14 @@ class Held(HalftoneError):
 
 @lru_cache(20_000)
 def domain_of(url: str) -> str:
-    """Return the registrable domain of a URL; of an address or a lone name that with its port."""
-    parts = urlsplit(url)
-    host = (parts.hostname or "").rstrip(".")
+    """Return the registrable domain of a URL; of an address or a lone name that with its port; of no URL, ""."""
+    try:
+        parts = urlsplit(url)
+        host, port = (parts.hostname or "").rstrip("."), parts.port
+    except ValueError:
+        return ""
     registrable = None if ":" in host or host.replace(".", "").isdigit() else _suffixes.privatesuffix(host)
-    return registrable or f"{host}:{parts.port}"
+    return registrable or f"{host}:{port}"
 
 
 def wait_ms(state: HostState, me: str, now_ms: int, rate: int) -> int:
@@ -148,17 +162,17 @@ class Politeness:
         self._domains: OrderedDict[str, _Domain] = OrderedDict()
 
     @asynccontextmanager
-    async def turn(self, url: str, *, asked: bool) -> AsyncGenerator[Turn]:
-        """Hold the domain of `url` while the block runs; `asked`: somebody waits for it.
+    async def turn(self, url: str, manner: Manner) -> AsyncGenerator[Turn]:
+        """Hold the domain of `url` while the block runs.
 
         Raises:
             Busy: It is not our turn soon.
-            Held: The domain wants to be left alone, and somebody waits who had better know.
+            Held: The domain wants to be left alone, and the request is to be told so.
         """
         domain = self._domain(domain_of(url))
-        await self._queue(domain, asked=asked)
+        await self._queue(domain, manner)
         try:
-            await self._take(domain, asked=asked)
+            await self._take(domain, manner)
             turn = Turn()
             async with self._renewed(domain):
                 yield turn
@@ -175,25 +189,25 @@ class Politeness:
                 del self._domains[oldest]
         return domain
 
-    async def _queue(self, domain: _Domain, *, asked: bool) -> None:
-        """Wait for the requests of our own; one of the schedule's polls may wait, the others come again."""
-        if domain.waiting and not asked:
+    async def _queue(self, domain: _Domain, manner: Manner) -> None:
+        """Wait for the requests of our own; where one waits already, only those that join it wait too."""
+        if domain.waiting and not manner.joins:
             raise self._later(domain, 0)
         domain.waiting += 1
         try:
-            async with asyncio.timeout(ASKED_PATIENCE if asked else PATIENCE):
+            async with asyncio.timeout(manner.patience):
                 await domain.lock.acquire()
         except TimeoutError:
             raise self._later(domain, 0) from None
         finally:
             domain.waiting -= 1
 
-    async def _take(self, domain: _Domain, *, asked: bool) -> None:
+    async def _take(self, domain: _Domain, manner: Manner) -> None:
         """Write that it is our turn, once it may be."""
-        rate = self._rate if asked else math.ceil(self._rate * SHARE)
-        deadline = _now_ms() + 1000 * (ASKED_PATIENCE if asked else PATIENCE)
+        rate = math.ceil(self._rate * manner.share)
+        deadline = _now_ms() + 1000 * manner.patience
         while wait := await self._try(domain, rate):
-            if asked and domain.state.held_ms > deadline:
+            if manner.told and domain.state.held_ms > deadline:
                 raise Held(domain.name, domain.state.status, (domain.state.held_ms - _now_ms()) / 1000)
             if _now_ms() + wait > deadline:
                 raise self._later(domain, wait)
@@ -212,7 +226,7 @@ class Politeness:
 
     def _later(self, domain: _Domain, wait: int) -> Busy:
         """Return when to come again: each that is sent away a little after the one before."""
-        pace = MINUTE_MS / (self._rate * SHARE) if self._rate else 1000.0
+        pace = MINUTE_MS / (self._rate * SCHEDULED.share) if self._rate else 1000.0
         soonest = max(domain.next_ms, _now_ms() + wait) + pace
         domain.next_ms = round(min(soonest, _now_ms() + wait + _LONGEST_QUEUE_MS))
         return Busy(domain.name, domain.next_ms + round(random.uniform(0, pace)))  # noqa: S311 - jitter, not a secret

@@ -11,3 +11,4 @@ class FetcherSettings(Settings, frozen=True, kw_only=True):
     feed_seconds: float = 60.0  # for one feed's HTTP exchange, redirects included
     parse_seconds: float = 20.0  # for reading one feed
     host_rate: int = 30  # requests a minute to one registrable domain, over all fetchers; 0: no limit
+    pages: bool = True  # look at articles' pages for covers and at the site's for an icon, where the feed names none

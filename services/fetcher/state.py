@@ -38,6 +38,7 @@ class FeedState(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     published_ms: tuple[int, ...] = ()  # of the newest entries, newest first
     hints: Hints = Hints()  # as last read from the feed
     next_ms: int | None = None  # when the next poll is due
+    site_icon: str | None = None  # the site's, for a feed that names none; empty: it has none; None: not looked for
 
 
 class News(msgspec.Struct, frozen=True):

@@ -8,11 +8,11 @@ import msgspec
 import pytest
 
 from services.fetcher.politeness import (
-    ASKED_PATIENCE,
+    ASKED,
     LEASE_MS,
     LONGEST_HOLD_MS,
     MINUTE_MS,
-    PATIENCE,
+    SCHEDULED,
     Busy,
     Held,
     HostState,
@@ -41,6 +41,8 @@ URL = "http://feeds.example.com/a"
         ("http://[::1]:8001/x", "::1:8001"),
         ("http://localhost:8001/x", "localhost:8001"),
         ("http://com/", "com:None"),
+        ("http://x:y/", ""),
+        ("http://[/", ""),
     ],
 )
 def test_a_domain_is_what_somebody_registered(url: str, domain: str) -> None:
@@ -101,7 +103,7 @@ def test_an_answer_that_is_none_of_these_forgives() -> None:
 
 
 async def ask(polite: Politeness, seen: list[float], url: str = URL, *, asked: bool = False, status: int = 200) -> None:
-    async with polite.turn(url, asked=asked) as turn:
+    async with polite.turn(url, ASKED if asked else SCHEDULED) as turn:
         seen.append(time.monotonic())
         await asyncio.sleep(0.02)
         turn.answered(status, {})
@@ -159,7 +161,7 @@ async def test_replicas_share_a_domain_and_a_hold(bus: Bus) -> None:
         await ask(second, seen)
     started = time.monotonic()
     await ask(second, seen, asked=True)
-    assert LEASE_MS / 1000 - 0.5 < time.monotonic() - started < ASKED_PATIENCE
+    assert LEASE_MS / 1000 - 0.5 < time.monotonic() - started < ASKED.patience
     await ask(second, seen, status=503)
     with pytest.raises(Held):
         await ask(first, seen, asked=True)
@@ -167,7 +169,7 @@ async def test_replicas_share_a_domain_and_a_hold(bus: Bus) -> None:
 
 async def test_a_request_that_takes_long_keeps_its_lease(bus: Bus) -> None:
     first, second = Politeness(bus, rate=30, me="a"), Politeness(bus, rate=30, me="b")
-    async with first.turn(URL, asked=False):
+    async with first.turn(URL, SCHEDULED):
         await asyncio.sleep(LEASE_MS / 1000 + 1)
         with pytest.raises(Busy):
             await ask(second, [])
@@ -178,7 +180,7 @@ async def test_a_dead_holder_holds_nobody_up_for_long(memory: MemoryBus) -> None
     await memory.bucket(HOSTS).put("polite.example.com", msgspec.json.encode(lease))
     heir, seen, started = Politeness(memory, rate=30, me="b"), list[float](), time.monotonic()
     await ask(heir, seen)
-    assert 0.4 < seen[0] - started < PATIENCE
+    assert 0.4 < seen[0] - started < SCHEDULED.patience
 
 
 async def test_many_replicas_never_ask_at_the_same_time(bus: Bus) -> None:
@@ -189,13 +191,13 @@ async def test_many_replicas_never_ask_at_the_same_time(bus: Bus) -> None:
         nonlocal at_once, most
         for _ in range(3):
             try:
-                async with polite.turn(URL, asked=False):
+                async with polite.turn(URL, SCHEDULED):
                     at_once += 1
                     most = max(most, at_once)
                     await asyncio.sleep(0.01)
                     at_once -= 1
             except Busy:
-                await asyncio.sleep(PATIENCE / 10)
+                await asyncio.sleep(SCHEDULED.patience / 10)
 
     await asyncio.gather(*map(keep_asking, replicas))
     assert most == 1
