@@ -12,7 +12,6 @@ from services.uploader.secret import Secret
 from services.uploader.stores import github_api
 from services.uploader.stores import turns as turn_taking
 from services.uploader.stores.github import MAX_FILE_BYTES, GitHubStore
-from services.uploader.stores.github_api import graphql_url
 from services.uploader.stores.github_repository import blob_sha
 from services.uploader.stores.store import RateLimited, Unverified
 from services.uploader.stores.turns import Turns
@@ -349,7 +348,3 @@ async def test_a_public_url_that_does_not_come_is_for_later(
     github.cdn_lag = 60
     with pytest.raises(Unverified, match="does not answer yet"):
         await opened(verify_seconds=0.2).put(NAME, DATA, "image/webp")
-
-
-def test_an_enterprise_servers_graphql_is_beside_its_rest_api() -> None:
-    assert graphql_url("https://ghe.example.org/api/v3") == "https://ghe.example.org/api/graphql"
