@@ -59,5 +59,7 @@ def _named(media: Sequence[RawMedia]) -> Image | None:
 
 
 def _twin(named: Image, body: Sequence[Image]) -> Image | None:
+    """Return the body's image that is the same: the same URL, or the same picture in a size that may be a cover."""
     pictures = {same_picture(url) for url in (named.source, *named.alternates)}
-    return next((image for image in body if image.cover and same_picture(image.source) in pictures), None)
+    alike = (image for image in body if image.cover and same_picture(image.source) in pictures)
+    return next((image for image in body if image.source == named.source), None) or next(alike, None)

@@ -20,6 +20,16 @@ def test_the_same_picture_in_the_body_is_wanted_once() -> None:
     assert tuple(image.source for image in found.images) == (A, B)
 
 
+def test_a_small_copy_in_the_body_is_not_taken_for_the_cover() -> None:
+    found = choose_covers([RawMedia(B)], [Image("http://example.com/b-32x32.jpg", cover=False)])
+    assert (found.covers, len(found.images)) == ((B,), 2)
+
+
+def test_one_url_is_one_image_however_small_the_body_shows_it() -> None:
+    found = choose_covers([RawMedia(B)], [Image(B, cover=False)])
+    assert (found.covers, len(found.images)) == ((B,), 1)
+
+
 def test_the_largest_of_the_feed_s_choices_is_taken() -> None:
     found = choose_covers([RawMedia(A, 100), RawMedia(B, 900), RawMedia(C)], [])
     assert [(image.source, image.alternates) for image in found.images] == [(B, (A, C))]

@@ -59,6 +59,11 @@ def test_a_feed_that_feedparser_fails_on_is_rejected_in_one_line() -> None:
     assert "\n" not in str(rejected.value)
 
 
+def test_of_an_entry_twice_the_first_counts() -> None:
+    items = [f"<link>http://example.com/1</link><title>{title}</title>" for title in ("first", "second")]
+    assert [entry.title for entry in parse(feed(*items)).entries] == ["first"]
+
+
 def test_entries_that_share_a_link_have_links_of_their_own() -> None:
     items = [f"<link>http://example.com/show#live</link><guid isPermaLink='false'>{id_}</guid>" for id_ in "12"]
     first, second = parse(feed(*items)).entries

@@ -86,6 +86,10 @@ def test_nothing_that_runs_is_left(html: str) -> None:
         ("<code class=language-py>x</code>", '<code class="language-py">x</code>'),
         ("<!-- x -->y", "y"),
         ('<iframe src="https://evil.example/">in</iframe>x', "x"),
+        (
+            '<a href="mailto:a@example.com">x</a>',
+            '<a href="mailto:a@example.com" rel="noopener noreferrer nofollow">x</a>',
+        ),
         ("<object><p>x</p></object>", "<p>x</p>"),
     ],
 )
