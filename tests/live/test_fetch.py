@@ -1,7 +1,6 @@
 """`halftone fetch` on a site of its own: the record, what its URLs lead to, and what the second time does."""
 
 import io
-import os
 import urllib.request
 from collections.abc import Iterator
 from email.message import Message
@@ -14,7 +13,7 @@ from PIL import Image, ImageSequence
 from tests.api.test_record import RECORD, check_identities, check_keys
 from tests.live import newspaper
 from tests.live.commands import objects, running, until
-from tests.live.conftest import Mirrored, arguments
+from tests.live.conftest import Mirrored
 
 pytestmark = [pytest.mark.live, pytest.mark.xdist_group("mirrored")]
 
@@ -84,15 +83,6 @@ def test_the_second_fetch_asks_for_the_feed_alone_and_finds_nothing_new(mirrored
     assert mirrored.site.requests[-1].headers["if-none-match"] == '"first"'
     check_keys(RECORD, record)
     check_identities(record)
-
-
-def test_a_terminal_gets_a_counter_too(mirrored: Mirrored) -> None:
-    ours, theirs = os.openpty()
-    with running(*arguments(mirrored.site), data=mirrored.data, err=theirs) as command:
-        os.close(theirs)
-        command.end()
-        assert b"images settled" in os.read(ours, 100_000)
-    os.close(ours)
 
 
 def get(url: str) -> tuple[Message, bytes]:

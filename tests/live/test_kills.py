@@ -22,9 +22,8 @@ OF_TIME = {
 }
 
 
-OF_ORDER = {
-    "githubHttpCode",  # of two sources with the same bytes, the first to come is the one that is uploaded
-    "extra22GetBytesInfo",  # which way worked for a host is remembered for what is fetched from it later
+OF_ORDER = {  # which of two sources with the same bytes comes first, and what is known of their host by then
+    *("githubHttpCode", "extra22GetBytesInfo", "extra23historyStatusCode"),
 }
 
 

@@ -35,7 +35,7 @@ def stops(command: Command, stop: Callable[[Command], None], code: int) -> None:
 
 
 @pytest.mark.parametrize("stop", [interrupted, terminated])
-@pytest.mark.parametrize("step", [".lock", "logs/broker.log", "uploader", "api", "halftone.db"])
+@pytest.mark.parametrize("step", [".lock", "uploader", "halftone.db"])
 def test_a_signal_ends_all_at_any_step_of_the_start(stop: Callable[[Command], None], step: str, tmp_path: Path) -> None:
     with running("up", "--port", str(free_port()), data=tmp_path) as up:
         until(lambda: (tmp_path / step).exists() or up.find(step))
