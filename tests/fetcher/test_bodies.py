@@ -67,6 +67,6 @@ def test_a_frame_left_open_hides_nothing() -> None:
     "piece", ["<img src=a.png>", "<noscript><img src=a.png></noscript>", "<div>", "<picture>", "<a href="]
 )
 def test_a_long_body_is_read_in_linear_time(piece: str) -> None:
-    started = time.perf_counter()
+    started = time.process_time()
     read_body(piece * 20_000, BASE)
-    assert time.perf_counter() - started < 10
+    assert time.process_time() - started < 10

@@ -74,10 +74,10 @@ def test_any_text_can_be_walked(text: str) -> None:
 )
 def test_hostile_markup_is_walked_in_linear_time(piece: str) -> None:
     text = piece * 100_000
-    started = time.perf_counter()
+    started = time.process_time()
     for tag in walk(text):
         tag.attributes()
-    assert time.perf_counter() - started < 3
+    assert time.process_time() - started < 3
 
 
 @pytest.mark.parametrize(
