@@ -66,6 +66,7 @@ class Actor:
         self._handler = handler
         self._mailbox: Mailbox = bus.mailbox(handler.consumer)
         self._name = handler.consumer.name
+        metrics.actor_starts(self._name)
         self._workers = [asyncio.create_task(self._work()) for _ in range(tasks)]
 
     async def drain(self) -> None:

@@ -47,10 +47,16 @@ DATA_SIZE = Gauge("halftone_data_size_bytes", "Bytes of the disk where the servi
 BUILD = Info("halftone_build", "The running program: its service, version and revision.")
 
 POLLS = Counter("halftone_polls_total", "Polls, by result: changed, unchanged, failed, put off.", ["result"])
+POLL_FAILURES = Counter(
+    "halftone_poll_failures_total", "Failed polls, by the last answer's HTTP status class.", ["status"]
+)
 ARTICLES = Counter("halftone_articles_total", "Articles seen by polls, by kind: found, updated.", ["kind"])
 FEED_BYTES = Counter("halftone_feed_bytes_total", "Bytes of feed bodies, inflated.")
 
 IMAGES = Counter("halftone_images_total", "Image jobs, by result: mirrored, known, failed.", ["result"])
+IMAGE_FAILURES = Counter(
+    "halftone_image_failures_total", "Images that failed, by the step that did: download, render, upload.", ["step"]
+)
 DOWNLOADS = Counter(
     "halftone_downloads_total",
     "Attempts to get an image's bytes, by way and HTTP status class.",
@@ -74,6 +80,47 @@ ACCOUNT_RATE = Gauge(
 )
 
 RECORDS = Counter("halftone_records_total", "Records completed, by result: ok, failed.", ["result"])
+
+
+_KNOWN_LABELS = {
+    "fetcher": (
+        (POLLS, ("changed", "unchanged", "failed", "put off")),
+        (POLL_FAILURES, ("2xx", "3xx", "4xx", "5xx", "none")),
+        (ARTICLES, ("found", "updated")),
+    ),
+    "transcoder": (
+        (IMAGES, ("mirrored", "known", "failed")),
+        (IMAGE_FAILURES, ("download", "render", "upload")),
+    ),
+    "uploader": (),
+    "api": ((RECORDS, ("ok", "failed")),),
+}
+
+
+def start_at_zero(service: str) -> None:
+    """Show from the start the counters whose labels are known: a first increase is one only from a zero."""
+    for counter, labels in _KNOWN_LABELS.get(service, ()):
+        for label in labels:
+            counter.labels(label)
+
+
+def actor_starts(actor: str) -> None:
+    """Do the same for an actor's own."""
+    REDELIVERIES.labels(actor)
+    for result in ("ok", "rejected", "retried", "dead"):
+        MESSAGES.labels(actor, result)
+
+
+def status_class(status: int | None) -> str:
+    """Return an HTTP status as a label of few values: 2xx, 3xx, 4xx, 5xx; none: no answer."""
+    return f"{status // 100}xx" if status else "none"
+
+
+def rendered(decode_ms: int, render_ms: int) -> None:
+    """Time the two parts of rendering; an animation's decoding, which goes on during the encoding, counts there."""
+    if decode_ms:
+        STAGES.labels("decode").observe(decode_ms / 1000)
+    STAGES.labels("encode").observe(max(0, render_ms - decode_ms) / 1000)
 
 
 def message_received(actor: str, tries: int) -> None:

@@ -18,7 +18,8 @@ KEEPS_AN_EYE_ON_ALL = "api"  # the service that also tells of the broker as a wh
 
 
 def tell_build(service: str, revision: str) -> None:
-    """Say which program this is."""
+    """Say which program this is, and show what it counts."""
+    metrics.start_at_zero(service)
     metrics.BUILD.info({"service": service, "version": _version(), "revision": revision})
 
 

@@ -108,7 +108,7 @@ DASHBOARDS: dict[str, tuple[str, list[Panel]]] = {
             ("Breaker (1: open)", "short", {"max by (account) (halftone_account_breaker_open)": "{{account}}"}),
             ("Bytes stored", "bytes", {"max by (account) (halftone_account_bytes)": "{{account}}"}),
             times("Time to store", "store"),
-            ("Disk left", "bytes", {"min by (job) (halftone_data_free_bytes)": "{{job}}"}),
+            ("Disk left", "bytes", {"min by (job) (halftone_data_free_bytes > 0)": "{{job}}"}),
         ],
     ),
     "fetching": (

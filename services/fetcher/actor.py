@@ -28,6 +28,7 @@ from services.fetcher.poll import Polled, PollError, alternate_of, get, poll, re
 from services.fetcher.schedule import next_poll
 from services.fetcher.settings import FetcherSettings
 from services.fetcher.site import READ, Site
+from services.fetcher.websub import Subscriber, stretched
 from shared import metrics
 from shared.actor import Actor, Envelope
 from shared.bus import Bus
@@ -79,6 +80,8 @@ class Fetcher:
         self._states = bus.bucket(FEED_STATES)
         me = f"{settings.instance}.{secrets.token_hex(4)}"
         self._politeness = Politeness(bus, rate=settings.host_rate, me=me)
+        allowed = parse_origins(settings.allow_hosts)
+        self._hubs = Subscriber(bus, web, self._politeness, settings.public_url, allowed)
         self._address_md5 = hashlib.md5(_own_address(settings.nats_url).encode(), usedforsecurity=False).hexdigest()
 
     async def handle(self, message: AnyMessage, envelope: Envelope) -> AsyncIterator[Sequence[Message]]:
@@ -95,6 +98,8 @@ class Fetcher:
             metrics.POLLS.labels("put off").inc()
             await self._bus.schedule(message, datetime.fromtimestamp(busy.at_ms / 1000, UTC))
             return
+        if config.subscribed and not config.paused:
+            outcome = msgspec.structs.replace(outcome, after=await self._hubs.keep(message.feed, outcome.after))
         due_ms = _due(config, outcome)
         yield outcome.articles
         yield outcome.jobs
@@ -144,6 +149,7 @@ class Fetcher:
                 polled, parsed = await self._follow(web, config, state, alternate_of(parsed.alternates, polled))
             news = states.diff(state, parsed)
         after = states.advance(state, parsed, now_ms=_now_ms(), validators=validators, body_hash=body_hash)
+        after = self._hubs.named(after, parsed, polled.url, polled.links)
         if self._site:
             news, after = await self._look_around(self._site, polled.url, parsed, news, after)
             parsed = msgspec.structs.replace(parsed, icon=parsed.icon or after.site_icon or None)
@@ -269,8 +275,9 @@ def _due(config: FeedConfig, outcome: Outcome) -> int | None:
     """Return when the feed is due next; None for one that is polled only when somebody asks."""
     if not config.subscribed or config.paused:
         return None
-    return next_poll(
-        _now_ms(),
+    now_ms = _now_ms()
+    due_ms = next_poll(
+        now_ms,
         outcome.after.published_ms,
         outcome.after.hints,
         outcome.answer,
@@ -278,6 +285,8 @@ def _due(config: FeedConfig, outcome: Outcome) -> int | None:
         random=random.Random(),  # noqa: S311 - jitter, not a secret
         interval=config.interval_s,
     )
+    asked_for = outcome.after.errors or config.interval_s
+    return due_ms if asked_for else stretched(due_ms, outcome.after.push, now_ms)
 
 
 def _request_id(feed: int, envelope: Envelope) -> str:

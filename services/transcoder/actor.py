@@ -52,6 +52,11 @@ class Progress(msgspec.Struct):
     convert_ms: int = 0
     failed_accounts: tuple[str, ...] = ()
 
+    @property
+    def step(self) -> str:
+        """The step that it has come to."""
+        return "upload" if self.convert_ms else "render" if self.source_bytes else "download"
+
 
 class Unmirrored(Reject):
     """The image cannot be mirrored."""
@@ -107,6 +112,7 @@ class Transcoder:
             return []
         progress = error.progress if isinstance(error, Unmirrored | NotYetMirrored) else Progress()
         metrics.IMAGES.labels("failed").inc()
+        metrics.IMAGE_FAILURES.labels(progress.step).inc()
         return [self._failure(message, envelope, error, progress)]
 
     async def _known(self, job: ImageJob, envelope: Envelope) -> ImageMirrored | ImageFailed | None:
@@ -143,6 +149,7 @@ class Transcoder:
         with metrics.stage("render") as rendering:
             rendition = await self._render(data, progress)
         progress.convert_ms = rendering.ms
+        metrics.rendered(rendition.decode_ms, rendering.ms)
         metrics.RENDITION_BYTES.inc(rendition.rendition_bytes)
         with metrics.stage("upload") as uploading:
             stored = await self._upload(job, envelope, rendition, progress)

@@ -140,7 +140,7 @@ class _Search:
     async def _try(self, way: Way) -> _Tried:
         tried = await _ask(self._web, way, self._limits)
         self._attempts.append(tried.attempt)
-        metrics.DOWNLOADS.labels(way.name, _status_class(tried.attempt.status)).inc()
+        metrics.DOWNLOADS.labels(way.name, metrics.status_class(tried.attempt.status)).inc()
         if tried.later:
             self.waits.append(None if tried.wait is None else _spread(tried.wait))
         if tried.busy:
@@ -199,7 +199,3 @@ def _retry_after(answer: Answer) -> float | None:
 def _spread(seconds: float) -> float:
     """Return a little more than `seconds`, so that a host's images do not all come again at once."""
     return seconds * random.uniform(1.0, 1.5)  # noqa: S311 - jitter, not a secret
-
-
-def _status_class(status: int | None) -> str:
-    return f"{status // 100}xx" if status else "none"

@@ -71,6 +71,8 @@ class Rendition(msgspec.Struct, frozen=True):
         quality: The lossy quality used; 100 where nothing was lost.
         lossless: Whether every pixel is the source's.
         notes: What was done and why, a short sentence each.
+        decode_ms: Milliseconds until a still's pixels were there; 0 for an animation, whose frames are decoded while
+            others are encoded.
     """
 
     data: bytes
@@ -83,6 +85,7 @@ class Rendition(msgspec.Struct, frozen=True):
     quality: int
     lossless: bool
     notes: tuple[str, ...] = ()
+    decode_ms: int = 0
 
     @property
     def rendition_bytes(self) -> int:

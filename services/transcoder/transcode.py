@@ -1,6 +1,7 @@
 """Make the rendition of an image: the one call that the service and the command line make."""
 
 from collections.abc import Callable
+from time import perf_counter
 
 import msgspec
 
@@ -43,7 +44,7 @@ def _rendered(data: bytes, known: Format, options: RenderOptions) -> Rendition:
             gif = parse(data, options.limits)
             return _animation(lambda: GifSource(data, gif), len(data), options)
         case Format.SVG:
-            return _still(stills.decode(draw(data, options.limits), options.max_width), len(data), options)
+            return _still(*_decoded(draw(data, options.limits), options), len(data), options)
         case _:
             return _opened(data, known, options)
 
@@ -57,9 +58,15 @@ def _opened(data: bytes, known: Format, options: RenderOptions) -> Rendition:
         return _animation(
             lambda: PagesSource(stills.open_image(data, known, options.limits), first), len(data), options
         )
-    decoded = stills.decode(image, options.max_width)
+    decoded, decode_ms = _decoded(image, options)
     del image  # its pixels are not needed twice
-    return _still(decoded, len(data), options)
+    return _still(decoded, decode_ms, len(data), options)
+
+
+def _decoded(image: stills.Image.Image, options: RenderOptions) -> tuple[stills.Image.Image, int]:
+    """Return the pixels and the milliseconds until they were there."""
+    start = perf_counter()
+    return stills.decode(image, options.max_width), round((perf_counter() - start) * 1000)
 
 
 def _check_frames(pixels: int, frames: int, limits: Limits) -> None:
@@ -94,7 +101,7 @@ def _animation(source: Callable[[], Source], source_bytes: int, options: RenderO
     return within_budget(render, _width(size.width, size.height, options), options)
 
 
-def _still(image: stills.Image.Image, source_bytes: int, options: RenderOptions) -> Rendition:
+def _still(image: stills.Image.Image, decode_ms: int, source_bytes: int, options: RenderOptions) -> Rendition:
     def render(quality: int, width: int) -> Rendition:
         small = stills.shrink(image, width)
         still = stills.encode_exactly(small) if options.lossless else stills.encode(small, quality, options.workers)
@@ -109,6 +116,7 @@ def _still(image: stills.Image.Image, source_bytes: int, options: RenderOptions)
             quality=100 if still.lossless else quality,
             lossless=still.lossless,
             notes=_scaled_note(image.width, small.width),
+            decode_ms=decode_ms,
         )
 
     return within_budget(render, _width(image.width, image.height, options), options)
