@@ -31,6 +31,10 @@ class Disposal(IntEnum):
     RESTORE = 3
 
 
+DISPOSALS = {2: Disposal.CLEAR, 3: Disposal.RESTORE, 4: Disposal.RESTORE}
+"""By the numbers in the file; some encoders write 4 for 3, as browsers know. All others keep."""
+
+
 class GifFrame(msgspec.Struct, frozen=True):
     """One frame as the file stores it.
 
@@ -213,7 +217,7 @@ def _control(block: bytes) -> _Control:
     flags, delay, transparent = unpack_from("<BHB", block)
     disposal = flags >> 2 & 7
     return _Control(
-        Disposal(disposal) if disposal in {2, 3} else Disposal.KEEP,
+        DISPOSALS.get(disposal, Disposal.KEEP),
         shown_ms(delay * 10),
         transparent if flags & 1 else None,
     )

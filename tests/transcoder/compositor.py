@@ -48,7 +48,7 @@ def play(data: bytes) -> list[tuple[Picture, int]]:
             milliseconds = control[1] * 10
             shown.append((canvas.copy(), milliseconds if milliseconds > 10 else 100))
             disposal = control[0] >> 2 & 7
-            if disposal == 3:
+            if disposal in {3, 4}:  # browsers take 4 for 3
                 canvas = before
             if disposal == 2:
                 canvas[top : top + high, left : left + wide] = 0
