@@ -3,8 +3,8 @@
 from collections.abc import AsyncIterator
 from io import BytesIO
 
-import numpy as np
 import msgspec
+import numpy as np
 import pytest
 from PIL import Image
 
