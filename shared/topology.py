@@ -59,7 +59,8 @@ IMAGES = Bucket(name="images", holds="image id → how it was settled; the trans
 RENDITIONS = Bucket(name="renditions", holds="content hash → CDN URL; the uploader's")
 ACCOUNTS = Bucket(name="accounts", holds="storage account → breaker, use, rate; the uploader's")
 HOSTS = Bucket(name="hosts", holds="host → politeness and which way of getting images works", ttl=30 * DAY)
-BUCKETS = (FEED_CONFIGS, FEED_STATES, IMAGES, RENDITIONS, ACCOUNTS, HOSTS)
+WEBSUB = Bucket(name="websub", holds="feed id → its subscription at a hub; the fetcher asks, the api hears")
+BUCKETS = (FEED_CONFIGS, FEED_STATES, IMAGES, RENDITIONS, ACCOUNTS, HOSTS, WEBSUB)
 
 RPC_UPLOAD = "rpc.upload"  # core request/reply, the bytes inline
 UPLOADERS = "uploader"  # its queue group

@@ -42,6 +42,7 @@ class Polled(msgspec.Struct, frozen=True, kw_only=True):
     unchanged: bool  # 304, or the bytes of last time
     home: str  # where to find it next time: after permanent redirects
     moved_to: str | None  # where permanent redirects have led, now or for days already
+    links: str = ""  # the `Link` header: where a server may name the hub (WebSub, section 4)
 
 
 async def poll(web: Getter, settings: FetcherSettings, config: FeedConfig, state: FeedState) -> Polled:
@@ -102,6 +103,7 @@ async def get(
         unchanged=unchanged,
         home=_moved_to(url, got) or url,
         moved_to=_moved_to(url, got),
+        links=got.headers.get("link", ""),
     )
 
 

@@ -12,3 +12,4 @@ class FetcherSettings(Settings, frozen=True, kw_only=True):
     parse_seconds: float = 20.0  # for reading one feed
     host_rate: int = 30  # requests a minute to one registrable domain, over all fetchers; 0: no limit
     pages: bool = True  # look at articles' pages for covers and at the site's for an icon, where the feed names none
+    public_url: str = ""  # of the api, where hubs call back (WebSub); empty: no hub is asked to

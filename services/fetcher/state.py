@@ -24,6 +24,15 @@ class Redirect(msgspec.Struct, frozen=True):
     since_ms: int
 
 
+class Push(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What is known of a feed's hub (WebSub); times are Unix epoch milliseconds."""
+
+    hub: str
+    topic: str
+    look_ms: int = 0  # when the subscription is to be looked at next
+    until_ms: int = 0  # the hub pushes until then; 0: it does not
+
+
 class FeedState(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     """Everything remembered about a feed, bounded: JSON in the key-value store."""
 
@@ -38,6 +47,7 @@ class FeedState(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     published_ms: tuple[int, ...] = ()  # of the newest entries, newest first
     hints: Hints = Hints()  # as last read from the feed
     next_ms: int | None = None  # when the next poll is due
+    push: Push | None = None  # None: the feed names no hub that could push
     site_icon: str | None = None  # the site's, for a feed that names none; empty: it has none; None: not looked for
 
 
