@@ -150,13 +150,12 @@ async def test_schedules_outlive_the_broker(mortal: Mortal, mortal_bus: NatsBus)
 
 
 async def test_a_mailbox_closed_while_messages_are_on_their_way_gives_them_back_at_once(nats_bus: NatsBus) -> None:
+    await asyncio.gather(*(nats_bus.publish(polled(number)) for number in range(50)))
     mailbox = nats_bus.mailbox(API)
     receiving = [asyncio.create_task(mailbox.receive()) for _ in range(50)]
-    await asyncio.sleep(0.2)
-    publishing = asyncio.gather(*(nats_bus.publish(polled(number)) for number in range(50)))
-    await asyncio.sleep(0.01)
+    while mailbox._open == 0:  # noqa: ASYNC110 # pyright: ignore[reportPrivateUsage] - until they were asked for
+        await asyncio.sleep(0)
     await mailbox.close()
-    await publishing
     got: set[str] = set()
     for delivery in await asyncio.gather(*receiving):
         if delivery is not None:
