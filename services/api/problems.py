@@ -13,11 +13,13 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from services.api.page.rendering import page
 from services.api.requests import AnyRequest
+from services.api.writer import is_transient
 from shared.bus import BusUnavailable
 from shared.errors import Reject
 
 log = structlog.get_logger()
 PROBLEM = "application/problem+json"
+DATA_EXCEPTION = "22"  # SQLSTATE class
 
 
 class Problem(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -56,6 +58,15 @@ def on_reject(_request: AnyRequest, error: Reject) -> Response[Problem]:
     return answer(400, str(error))
 
 
+def on_database(request: AnyRequest, error: DBAPIError) -> Response[Problem]:
+    """Tell whether the value, the moment or Halftone is at fault."""
+    if is_transient(error):
+        return on_unavailable(request, error)
+    if str(getattr(error.orig, "sqlstate", "")).startswith(DATA_EXCEPTION):
+        return answer(400, "a value is none that can be stored: leave out NUL characters, use smaller numbers")
+    return on_defect(request, error)
+
+
 def on_unavailable(_request: AnyRequest, error: Exception) -> Response[Problem]:
     """Tell that something that we need is away."""
     log.warning("request not served", reason=str(error).splitlines()[0])
@@ -72,7 +83,7 @@ HANDLERS: dict[int | type[Exception], Any] = {
     HTTPException: on_http,
     Reject: on_reject,
     BusUnavailable: on_unavailable,
-    DBAPIError: on_unavailable,
+    DBAPIError: on_database,
     PoolTimeout: on_unavailable,
     Exception: on_defect,
 }

@@ -17,6 +17,7 @@ from shared.errors import Reject
 
 Limit = Annotated[int, QueryParameter(ge=1, le=500, description="How many at the most.")]
 After = Annotated[int | None, QueryParameter(ge=0, lt=2**62, description="`next` of the page before.")]
+AfterFeed = Annotated[int | None, QueryParameter(ge=0, lt=2**31, description="`next` of the page before.")]
 FeedId = Annotated[int, PathParameter(ge=1, lt=2**31)]
 
 _HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}")
@@ -112,7 +113,7 @@ class Imported(msgspec.Struct, frozen=True, kw_only=True):
 
 
 @get("/api/feeds")
-async def list_feeds(api: ApiParts, after: After = None, limit: Limit = 100) -> FeedPage:
+async def list_feeds(api: ApiParts, after: AfterFeed = None, limit: Limit = 100) -> FeedPage:
     """List the feeds, by id."""
     async with api.database.read() as connection:
         statement = select(feeds).where(feeds.c.id > (after or 0)).order_by(feeds.c.id).limit(limit)

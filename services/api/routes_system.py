@@ -9,7 +9,8 @@ from litestar.params import JSONBody, PathParameter
 
 from services.api.requests import AnyRequest
 from services.api.services import ApiParts
-from services.api.tokens import Token, list_tokens, new_token, revoke_token
+from services.api.tokens import Token, any_token, list_tokens, new_token, revoke_token
+from shared.errors import Reject
 
 ADMIN = {"scope": "admin"}
 
@@ -48,6 +49,8 @@ async def list_api_tokens(api: ApiParts) -> Tokens:
 @post("/api/tokens", opt=ADMIN)
 async def make_api_token(data: JSONBody[NewToken], api: ApiParts) -> MadeToken:
     """Make a token; from the first one on, everybody needs one."""
+    if data.scope != "admin" and not await any_token(api.database):
+        raise Reject("the first token must be one that may admin, else nobody could make the next: say so in `scope`")
     return MadeToken(token=await new_token(api.database, data.name, data.scope))
 
 

@@ -48,12 +48,12 @@ def running_postgres() -> Generator[str]:
         shutil.rmtree(folder)
 
 
-async def new_database(server: str) -> str:
-    """Make an empty database on the server; return its URL."""
-    name = f"test_{next(_numbers)}"
+async def new_database(server: str, name: str = "", *, template: str = "template0") -> str:
+    """Make a database on the server, a copy of the template; return its URL."""
+    name = name or f"test_{next(_numbers)}"
     engine = create_async_engine(f"{server}/postgres", isolation_level="AUTOCOMMIT")
     async with engine.connect() as connection:
-        await connection.execute(text(f"CREATE DATABASE {name}"))
+        await connection.execute(text(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY file_copy"))
     await engine.dispose()
     return f"{server}/{name}"
 

@@ -1,0 +1,44 @@
+"""The OpenAPI document: whatever a client sends by it, or against it, the fault is never ours."""
+
+import asyncio
+import sys
+from pathlib import Path
+
+from services.api.tokens import new_token
+from shared.memory import MemoryBus
+from tests.api.conftest import TEMPLATE
+from tests.api.postgres import new_database
+from tests.api.running import Site, running_api
+from tests.api.stories import told
+
+EXAMPLES = 4  # for each operation and phase
+NEVER = ("--exclude-path", "/api/events", "--exclude-path", "/api/tokens/{token_id}")  # never ends; takes our rights
+
+
+async def test_nothing_that_a_client_sends_is_answered_by_a_defect(
+    memory_bus: MemoryBus, tmp_path: Path, postgres: str
+) -> None:
+    url = await new_database(postgres, template=TEMPLATE)  # the stricter of the two
+    async with running_api(memory_bus, tmp_path, url, requests_per_minute=10**9) as site:
+        await told(site)
+        token = await new_token(site.running.api.database, "schemathesis", "admin")
+        process = await asyncio.create_subprocess_exec(
+            str(Path(sys.executable).with_name("schemathesis")),
+            "run",
+            f"http://127.0.0.1:{site.running.port}/openapi.json",
+            *("--checks", "not_a_server_error", "--max-examples", str(EXAMPLES), "--phases", "coverage,fuzzing"),
+            *("--header", f"Authorization: Bearer {token}", "--suppress-health-check", "all", *NEVER),
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+            cwd=tmp_path,
+        )
+        output, _ = await asyncio.wait_for(process.communicate(), 100)
+
+    assert process.returncode == 0, output.decode()[-4_000:]
+
+
+async def test_the_document_is_openapi_3_1_and_its_page_needs_no_other_site(site: Site) -> None:
+    document = (await site.client.get("/openapi.json")).json()
+
+    assert document["openapi"].startswith("3.1")
+    assert {"/api/fetches", "/api/feeds", "/api/articles", "/api/images/retry"} <= set(document["paths"])
