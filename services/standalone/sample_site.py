@@ -62,7 +62,7 @@ def images() -> dict[str, tuple[str, bytes]]:
         "/images/dots.png": ("image/png", _encoded(dots(0.0), "PNG")),
         "/images/photograph.jpg": ("image/jpeg", _photograph()),
         "/images/moving.gif": ("image/gif", _animation()),
-        "/images/lazy.png": ("image/png", _encoded(dots(1.5, 28), "PNG")),
+        "/images/coarse.png": ("image/png", _encoded(dots(1.5, 28), "PNG")),
         "/protected/members-only.png": ("image/png", _encoded(dots(3.0, 14), "PNG")),
         "/images/placeholder.gif": ("image/gif", _encoded(Image.new("P", (1, 1)), "GIF")),
         "/favicon.png": ("image/png", _encoded(dots(0.0, 60).resize((64, 40)), "PNG")),
@@ -88,7 +88,7 @@ _ARTICLES = (
     (
         "Loaded when you scroll",
         "Many sites keep the real address of an image where only their script finds it.",
-        '<img src="/images/placeholder.gif" data-src="/images/lazy.png" class="lazy" alt="Larger dots">',
+        '<img src="/images/placeholder.gif" data-src="/images/coarse.png" class="lazy" alt="Larger dots">',
     ),
     (
         "For our own pages only",
