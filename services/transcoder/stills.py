@@ -92,7 +92,7 @@ def decode(image: Image.Image, max_width: int | None) -> Image.Image:
     """
     try:
         if max_width:
-            image.draft("RGB", (max_width * 2, 1))
+            image.draft("RGB", (max_width * 2, max_width * 2))  # whichever side will be the width
         image.load()
         ImageOps.exif_transpose(image, in_place=True)
         return to_srgb(image)
