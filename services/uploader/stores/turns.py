@@ -57,6 +57,11 @@ class Turn:
         except HalftoneError:
             return
 
+    async def rest(self, renewing: asyncio.Task[None]) -> None:
+        """Stop renewing, but not in the middle of a write: its revision would be lost, and with it the turn's end."""
+        async with self._writing:
+            renewing.cancel()
+
     async def end(self) -> None:
         """Hand the ledger on."""
         self.ledger = msgspec.structs.replace(self.ledger, writer="", beat=0)
@@ -88,7 +93,7 @@ class Turns:
         try:
             yield turn
         finally:
-            renewing.cancel()
+            await turn.rest(renewing)
             with suppress(Conflict):  # somebody took us for dead; their ledger counts
                 await turn.end()
 
