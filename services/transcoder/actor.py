@@ -1,6 +1,5 @@
 """The transcoder: an image is wanted ─▶ known already? ─▶ get its bytes ─▶ render ─▶ have it stored ─▶ tell."""
 
-import asyncio
 import os
 import time
 from collections.abc import AsyncIterator, Sequence
@@ -14,10 +13,11 @@ from services.transcoder.download import download, is_gone
 from services.transcoder.hints import Hints
 from services.transcoder.rendition import Limits, RenderOptions, Rendition
 from services.transcoder.settings import TranscoderSettings
+from services.transcoder.storage import Storage, stored
 from shared import metrics
 from shared.actor import Actor, Envelope
-from shared.bus import Bus, NoReply
-from shared.errors import Reject, Retry
+from shared.bus import Bus
+from shared.errors import Reject, Retry, Unavailable
 from shared.guard import parse_origins
 from shared.messages import (
     AnyMessage,
@@ -28,7 +28,6 @@ from shared.messages import (
     Message,
     Upload,
     Uploaded,
-    UploadRefused,
     decode,
 )
 from shared.sandbox import Confinement, Sandbox, confinement_level
@@ -87,6 +86,7 @@ class Transcoder:
         self._settings = settings
         self._images = bus.bucket(IMAGES)
         self._hints = Hints(bus)
+        self._storage = Storage(bus)
         self._limits = DownloadLimits(
             settings.source_max_bytes, settings.download_seconds, tuple(settings.proxies.split())
         )
@@ -131,9 +131,12 @@ class Transcoder:
 
     async def _mirror(self, job: ImageJob, envelope: Envelope) -> ImageMirrored:
         """Return the image mirrored; what comes of it, and that a URL is gone, is remembered."""
+        self._storage.check()
         progress = Progress()
         try:
             mirrored = await self._attempt(job, envelope, progress)
+        except Unavailable:
+            raise
         except Retry as error:
             raise NotYetMirrored(error, progress) from error
         except Reject as error:
@@ -145,18 +148,18 @@ class Transcoder:
         return mirrored
 
     async def _attempt(self, job: ImageJob, envelope: Envelope, progress: Progress) -> ImageMirrored:
-        data = await self._download(job, progress)
+        data = await self._download(job, progress, patient=envelope.tries == 1)
         with metrics.stage("render") as rendering:
             rendition = await self._render(data, progress)
         progress.convert_ms = rendering.ms
         metrics.rendered(rendition.decode_ms, rendering.ms)
         metrics.RENDITION_BYTES.inc(rendition.rendition_bytes)
         with metrics.stage("upload") as uploading:
-            stored = await self._upload(job, envelope, rendition, progress)
+            placed = await self._upload(job, envelope, rendition, progress)
         return ImageMirrored(
             image=job.image,
             source=job.source,
-            url=stored.url,
+            url=placed.url,
             width=rendition.width,
             height=rendition.height,
             frames=rendition.frames,
@@ -174,17 +177,17 @@ class Transcoder:
             notes=rendition.notes,
             transcoder=self._settings.instance,
             referer=job.referer,
-            account=stored.account,
-            http_code=stored.http_code,
-            created=stored.created,
+            account=placed.account,
+            http_code=placed.http_code,
+            created=placed.created,
             failed_accounts=progress.failed_accounts,
             job=envelope.sequence,
         )
 
-    async def _download(self, job: ImageJob, progress: Progress) -> bytes:
+    async def _download(self, job: ImageJob, progress: Progress, *, patient: bool) -> bytes:
         with metrics.stage("download") as downloading:
             try:
-                data = await download(self._web, self._hints, job, progress.attempts, self._limits)
+                data = await download(self._web, self._hints, job, progress.attempts, self._limits, patient=patient)
             finally:
                 progress.download_ms = downloading.ms
         progress.source_bytes = len(data)
@@ -200,31 +203,16 @@ class Transcoder:
             raise
 
     async def _upload(self, job: ImageJob, envelope: Envelope, rendition: Rendition, progress: Progress) -> Uploaded:
-        """Have the rendition stored; an uploader that is away may come back for a while."""
-        day = datetime.fromtimestamp(envelope.published, UTC).strftime("%Y/%m/%d")
         request = Upload(
             image=job.image,
             data=rendition.data,
             content_type=rendition.content_type,
-            day=day,
+            day=datetime.fromtimestamp(envelope.published, UTC).strftime("%Y/%m/%d"),
             job=envelope.sequence,
         )
-        deadline = time.monotonic() + UPLOAD_PATIENCE
-        while True:
-            try:
-                reply = decode(await self._bus.request(request, timeout=UPLOAD_SECONDS))
-                break
-            except NoReply as error:
-                if time.monotonic() > deadline:
-                    raise Retry(f"no uploader answers: {error}") from error
-                await asyncio.sleep(0.2)
-        if isinstance(reply, Uploaded):
-            progress.failed_accounts = reply.failed_accounts
-            return reply
-        if isinstance(reply, UploadRefused):
-            progress.failed_accounts = reply.failed_accounts
-            raise Reject(reply.reason) if reply.final else Retry(reply.reason, after=reply.retry_after)
-        raise Retry(f"the uploader answered with {type(reply).__name__}")
+        reply = await self._storage.store(request)
+        progress.failed_accounts = reply.failed_accounts
+        return stored(reply)
 
     async def _remember(self, settled: ImageMirrored | ImageFailed) -> None:
         await self._images.put(settled.image, msgspec.json.encode(settled))

@@ -29,6 +29,7 @@ GONE = frozenset({HTTPStatus.NOT_FOUND, HTTPStatus.GONE})
 _BUSY = frozenset({HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE})
 _HICCUPS = frozenset({HTTPStatus.INTERNAL_SERVER_ERROR, HTTPStatus.BAD_GATEWAY, HTTPStatus.GATEWAY_TIMEOUT})
 _LONGEST_WAIT = 60.0  # seconds: a job given back keeps its place, so it must not wait long
+_LONGEST_HOLD = 15.0  # seconds for which one image's answer holds up its host's others
 _UNASKED_WAIT = 5.0  # where a 429 or 503 does not say how long
 _STAND_IN = re.compile(r"hot.?link|placeholder|forbidden|denied|blocked|stolen|no.?photo", re.IGNORECASE)
 
@@ -60,14 +61,19 @@ def ways(job: ImageJob, url: str, *, first: str = "", proxies: Sequence[str] = (
     return sorted(usual, key=lambda way: way.name != first)
 
 
-async def download(web: Web, hints: Hints, job: ImageJob, attempts: list[Attempt], limits: Limits) -> bytes:
+async def download(
+    web: Web, hints: Hints, job: ImageJob, attempts: list[Attempt], limits: Limits, *, patient: bool = True
+) -> bytes:
     """Return the image's bytes by the first way that gives an image; each attempt is added to `attempts`.
+
+    `patient`: come again later where a host wants to be left alone; a job is so once, else one bad image of a host
+    could wear out all others.
 
     Raises:
         Reject: No way does, and asking again would not help.
         Retry: No way does now.
     """
-    search = _Search(web, hints, job, attempts, limits)
+    search = _Search(web, hints, job, attempts, limits, patient=patient)
     for url in (job.source, *job.alternates):
         if (data := await search.at(url)) is not None:
             return data
@@ -97,7 +103,10 @@ class _Tried(msgspec.Struct, frozen=True):
 class _Search:
     """Looks for one image at its URLs."""
 
-    def __init__(self, web: Web, hints: Hints, job: ImageJob, attempts: list[Attempt], limits: Limits) -> None:
+    def __init__(
+        self, web: Web, hints: Hints, job: ImageJob, attempts: list[Attempt], limits: Limits, *, patient: bool
+    ) -> None:
+        self._patient = patient
         self._web = web
         self._hints = hints
         self._job = job
@@ -108,7 +117,7 @@ class _Search:
 
     async def at(self, url: str) -> bytes | None:
         """Return the image at `url`, if one of the ways gives it."""
-        if wait := await self._hints.held(url):
+        if self._patient and (wait := await self._hints.held(url)):
             self.held.append(f"{urlsplit(url).hostname} wants to be left alone for {wait:.0f} s more")
             self.waits.append(_spread(wait))
             return None
@@ -144,7 +153,7 @@ class _Search:
         if tried.later:
             self.waits.append(None if tried.wait is None else _spread(tried.wait))
         if tried.busy:
-            await self._hints.hold(way.url, tried.wait or _UNASKED_WAIT)
+            await self._hints.hold(way.url, min(tried.wait or _UNASKED_WAIT, _LONGEST_HOLD))
         return tried
 
 

@@ -9,7 +9,6 @@ import msgspec
 
 from shared.bus import Bus
 from shared.topology import HOSTS
-from shared.urls import host_of
 
 FRESH_MS = 60_000  # for which what was read is believed
 _HOSTS_KEPT = 10_000
@@ -81,7 +80,9 @@ class Hints:
 
 
 def _key(url: str) -> str:
-    return "image." + _NOT_IN_KEYS.sub("_", host_of(url)).strip(".")
+    return "image." + _NOT_IN_KEYS.sub("_", url.partition("://")[2].partition("/")[0].rpartition("@")[2].lower()).strip(
+        "."
+    )
 
 
 def _now_ms() -> int:

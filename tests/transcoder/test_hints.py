@@ -102,18 +102,25 @@ async def test_what_cannot_be_had_directly_comes_through_a_proxy(web: Web, site:
 
 
 async def test_a_host_that_says_429_is_left_alone_by_its_other_images(web: Web, site: Site, memory: MemoryBus) -> None:
-    site.page("/a", status="429 Too Many Requests", Retry_After="20")
+    site.page("/a", status="429 Too Many Requests", Retry_After="10")
     site.page("/b", PNG)
     hints = Hints(memory)
     with pytest.raises(Retry) as first:
         await tried(web, hints, job(site.url("/a")))
-    with pytest.raises(Retry, match="wants to be left alone for 20 s more") as second:
+    with pytest.raises(Retry, match="wants to be left alone for 10 s more") as second:
         await tried(web, hints, job(site.url("/b")))
-    assert (site.paths(), 20 <= (first.value.after or 0) <= 30, 19 < (second.value.after or 0) <= 30) == (
+    assert (site.paths(), 10 <= (first.value.after or 0) <= 15, 9 < (second.value.after or 0) <= 15) == (
         ["/a"],
         True,
         True,
     )
+
+
+async def test_an_image_is_put_off_for_its_hosts_others_but_once(web: Web, site: Site, memory: MemoryBus) -> None:
+    hints = Hints(memory)
+    await hints.hold(site.url(), 10)
+    site.page("/b", PNG)
+    assert await download(web, hints, job(site.url("/b")), [], Limits(1000, 5), patient=False) == PNG
 
 
 @pytest.mark.parametrize("status", ["500 Internal Server Error", "502 Bad Gateway", "504 Gateway Timeout"])
