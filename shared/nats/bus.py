@@ -191,9 +191,15 @@ class NatsBus:
 
     async def close(self) -> None:
         """See `Bus.close`."""
-        with suppress(nats.errors.Error, TimeoutError):
+        try:
             await self._client.flush(timeout=2)
-        await self._client.close()
+        except (nats.errors.Error, TimeoutError):
+            pass
+        except asyncio.CancelledError:  # of the client's own future, where the broker dies meanwhile
+            if (task := asyncio.current_task()) and task.cancelling():
+                raise
+        with suppress(OSError, RuntimeError):  # it writes what is left to a broker that has just died
+            await self._client.close()
 
     async def patiently(self, attempt: Callable[[], Awaitable[T]], what: str) -> T:
         """Return what `attempt` returns, tried anew while the broker is away or without a leader.
