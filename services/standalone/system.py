@@ -65,7 +65,7 @@ async def running(options: Options) -> AsyncGenerator[System]:
             await _ready(system)
             yield system
         finally:
-            await asyncio.gather(supervisor.stop(), bus.close())
+            await asyncio.gather(supervisor.stop(), bus.close(), return_exceptions=True)
             await supervisor.stop_first()
 
 

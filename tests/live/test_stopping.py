@@ -52,6 +52,14 @@ def test_a_signal_ends_all_in_the_middle_of_an_ingest(
         stops(fetch, stop, code=130)
 
 
+def test_a_signal_ends_all_also_when_the_broker_has_just_died(site: Site, tmp_path: Path) -> None:
+    newspaper.publish(site)
+    with running(*arguments(site), data=tmp_path) as fetch:
+        until(lambda: len(site.requests) > 10)
+        fetch.kill("broker")
+        stops(fetch, interrupted, code=130)
+
+
 def test_kill_of_the_main_process_leaves_none_behind(site: Site, tmp_path: Path) -> None:
     newspaper.publish(site)
     with running(*arguments(site), data=tmp_path) as fetch:
