@@ -11,13 +11,14 @@ import structlog
 
 from shared import metrics
 from shared.bus import Bus, BusUnavailable, Delivery, Mailbox
-from shared.errors import Reject, Retry
+from shared.errors import Reject, Retry, Unavailable
 from shared.messages import AnyMessage, Message, decode
 from shared.topology import Consumer
 
 log = structlog.get_logger()
 
 PROGRESS_SECONDS = 10.0  # a third of the consumers' ack_wait
+LONGEST_PAUSE = 60.0  # seconds: a message given back keeps its slot among those in flight
 PUBLISHED_TOGETHER = 128  # messages on their way to the broker at the same time
 
 
@@ -136,11 +137,11 @@ class Actor:
 
     async def _gave_up(self, delivery: Delivery, message: AnyMessage, envelope: Envelope, error: Retry) -> bool:
         """Give the message back; after the last try bury it, send what settles it in its stead, and say True."""
-        if envelope.tries >= self._handler.max_tries:
+        if envelope.tries >= self._handler.max_tries and not isinstance(error, Unavailable):
             await self._bury(delivery, str(error))
             await self._publish(self._handler.settle_failed(message, envelope, error))
             return True
-        delay = backoff(envelope.tries) if error.after is None else error.after
+        delay = backoff(envelope.tries) if error.after is None else min(error.after, LONGEST_PAUSE)
         log.info("will try again", actor=self._name, reason=str(error), tries=envelope.tries, delay=round(delay, 1))
         metrics.message_settled(self._name, "retried")
         await delivery.nak(delay)

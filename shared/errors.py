@@ -22,5 +22,9 @@ class Retry(HalftoneError):
         self.after = after
 
 
+class Unavailable(Retry):
+    """What every such message needs is away: tried again for as long as it takes, which is not counted."""
+
+
 class Misconfigured(HalftoneError):
     """The process cannot start as configured; the text says which setting to change and how."""

@@ -209,6 +209,7 @@ class UploadRefused(Message, frozen=True, kw_only=True, tag="upload.refused"):
 
     reason: str
     final: bool  # True: never try again
+    unavailable: bool = False  # no account can take anything now, whatever the rendition
     retry_after: float | None = None  # seconds
     failed_accounts: tuple[str, ...] = ()
 

@@ -70,6 +70,12 @@ def _respond(start: StartResponse, status: str, body: bytes, content_type: str) 
 class _Server(socketserver.ThreadingMixIn, WSGIServer):
     daemon_threads = True
 
+    def server_bind(self) -> None:
+        """Bind without asking the DNS for our own name, as the base class does."""
+        socketserver.TCPServer.server_bind(self)
+        self.server_name, self.server_port = str(self.server_address[0]), int(self.server_address[1])
+        self.setup_environ()
+
 
 class _QuietHandler(WSGIRequestHandler):
     timeout = 10  # seconds for a client to say what it wants

@@ -37,8 +37,6 @@ from shared.web import Web
 log = structlog.get_logger()
 RENDER = "services.transcoder.rendering:render"  # what the sandbox runs
 TASKS_PER_WORKER = 4  # while some images are rendered, others are downloaded and uploaded
-UPLOAD_SECONDS = 20.0  # for an uploader to answer: one that dies with the request in hand never does
-UPLOAD_PATIENCE = 60.0  # seconds in which uploaders may come back
 
 
 class Progress(msgspec.Struct):

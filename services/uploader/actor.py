@@ -49,12 +49,9 @@ class Running:
             asker = f"{request.image}:{request.job}" if request.job else ""
             placed = await self._uploader.upload(request.data, request.content_type, request.day, asker)
         except (Unstored, Unstorable) as error:
-            after = error.after if isinstance(error, Unstored) else None
-            return _refused(error, after, error.failed_accounts)
-        except Reject as error:
-            return _refused(error, None, ())
-        except Retry as error:
-            return _refused(error, error.after, ())
+            return _refused(error, error.failed_accounts)
+        except (Reject, Retry) as error:
+            return _refused(error, ())
         except BusUnavailable as error:
             return UploadRefused(reason=str(error), final=False)
         except Exception as error:  # a defect: told, since whoever asked waits for an answer
@@ -98,7 +95,11 @@ async def start(bus: Bus, settings: UploaderSettings) -> Running:
     return running
 
 
-def _refused(error: Reject | Retry, after: float | None, failed_accounts: tuple[str, ...]) -> UploadRefused:
+def _refused(error: Reject | Retry, failed_accounts: tuple[str, ...]) -> UploadRefused:
     return UploadRefused(
-        reason=str(error), final=isinstance(error, Reject), retry_after=after, failed_accounts=failed_accounts
+        reason=str(error),
+        final=isinstance(error, Reject),
+        unavailable=isinstance(error, Unstored),
+        retry_after=error.after if isinstance(error, Retry) else None,
+        failed_accounts=failed_accounts,
     )

@@ -10,7 +10,7 @@ from shared import actor as actors
 from shared import metrics
 from shared.actor import Actor, Envelope, backoff
 from shared.bus import Bus, BusUnavailable, Delivery
-from shared.errors import Reject, Retry
+from shared.errors import Reject, Retry, Unavailable
 from shared.memory import MemoryBus
 from shared.messages import AnyMessage, FeedDue, FeedPolled, Message, decode
 from shared.nats import NatsBus
@@ -197,6 +197,15 @@ async def test_the_last_try_ends_among_the_dead_letters_and_is_settled_as_failed
     assert await waiting(bus, set()) == set()
     await actor.drain()
     assert handler.given == [(7, 1), (7, 2), (7, 3)]
+
+
+async def test_what_is_away_is_waited_for_however_often_it_takes(bus: Bus) -> None:
+    handler = Told(failing(*[Unavailable("no storage", after=0.02)] * 5))
+    actor = Actor(bus, handler, tasks=1)
+    await bus.publish(FeedDue(feed=7))
+    assert await told(bus, 3) == ["7a", "7b", "7c"]
+    await actor.drain()
+    assert [tries for _, tries in handler.given] == [1, 2, 3, 4, 5, 6]
 
 
 async def test_a_defect_is_tried_again_like_a_failure_that_may_pass(bus: Bus, monkeypatch: pytest.MonkeyPatch) -> None:

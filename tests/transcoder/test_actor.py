@@ -9,12 +9,12 @@ import msgspec
 import pytest
 from PIL import Image
 
-from services.transcoder import actor as actors
+from services.transcoder import storage
 from services.transcoder.actor import RENDER, Transcoder, start
 from services.transcoder.rendition import Rendition
 from services.transcoder.settings import TranscoderSettings
 from shared.actor import Envelope
-from shared.errors import Reject, Retry
+from shared.errors import Reject, Retry, Unavailable
 from shared.memory import MemoryBus
 from shared.messages import (
     Attempt,
@@ -223,11 +223,21 @@ async def test_an_uploader_that_is_away_is_waited_for(story: Story) -> None:
 async def test_an_uploader_that_stays_away_has_the_job_come_again(
     story: Story, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(actors, "UPLOAD_PATIENCE", 0.3)
+    monkeypatch.setattr(storage, "PATIENCE", 0.3)
     story.transcoder = Transcoder(MemoryBus(), story.web, story.renderer, SETTINGS)
     story.site.page("/a.png", png())
-    with pytest.raises(Retry, match="no uploader answers"):
+    with pytest.raises(Unavailable, match="no uploader answers"):
         await story.settle(story.job())
+
+
+async def test_no_image_is_fetched_while_nobody_can_store_one(story: Story) -> None:
+    story.reply = UploadRefused(reason="all full", final=False, unavailable=True, retry_after=30.0)
+    story.site.page("/a.png", png())
+    for _ in range(2):
+        with pytest.raises(Unavailable, match="all full") as caught:
+            await story.settle(story.job())
+        assert 29 < (caught.value.after or 0) <= 30
+    assert len(story.site.requests) == 1
 
 
 async def test_a_refusal_for_now_comes_again_when_the_uploader_says(story: Story) -> None:
