@@ -7,11 +7,12 @@ from collections.abc import Iterator
 from fnmatch import fnmatchcase
 
 import pytest
+from prometheus_client import REGISTRY
 
 from shared.bus import BusUnavailable
 from shared.messages import FeedPolled, ImageJob, decode
 from shared.nats import NatsBus, bus, provision
-from shared.topology import API, BUCKETS, CONSUMERS, STREAMS, subscriber
+from shared.topology import ACCOUNTS, API, BUCKETS, CONSUMERS, STREAMS, subscriber
 from tests.deploy.guarded_broker import GuardedBroker, guarded_broker
 
 USERS = ("fetcher", "transcoder", "uploader", "api", "provision", "operator", "subscriber")
@@ -70,6 +71,7 @@ MAY_PUBLISH = {
         *_reads("feeds"),
         *_writes("feed_states"),
         *_writes("hosts"),
+        *_writes("websub"),
     ],
     "transcoder": [
         *("rpc.upload", "evt.image.*", "dlq.job.image.x"),
@@ -85,6 +87,8 @@ MAY_PUBLISH = {
         *_watches("EVENTS"),
         *("$JS.API.STREAM.INFO.FEEDS", "$JS.API.STREAM.PURGE.FEEDS", "$JS.API.STREAM.INFO.DLQ", "$JS.API.INFO"),
         *_writes("feeds"),
+        *_writes("websub"),
+        *_reads("accounts"),
     ],
     "operator": ["feed.due.1", "job.image.x", "evt.*", *_watches("DLQ"), "$JS.API.STREAM.MSG.DELETE.DLQ"],
     "subscriber": _takes("EVENTS", "subscriber"),
@@ -135,6 +139,7 @@ async def _denied(broker: GuardedBroker, user: str, lines: list[bytes], kind: st
     writer.write(b"CONNECT %s\r\n%sPING\r\n" % (json.dumps(hello).encode(), b"".join(lines)))
     answer = await asyncio.wait_for(reader.readuntil(b"PONG\r\n"), 10)
     writer.close()
+    await writer.wait_closed()
     pattern = rf"-ERR 'Permissions Violation for {kind} (?:to|on)? ?\"([^\"]+)\"(?: using queue \"([^\"]+)\")?'"
     return {" ".join(filter(None, found)) for found in re.findall(pattern, answer.decode())}
 
@@ -160,6 +165,7 @@ async def test_the_broker_knows_nobody_without_a_password(broker: GuardedBroker)
     writer.write(b'CONNECT {"verbose": false}\r\nPING\r\n')
     assert b"Authorization Violation" in await asyncio.wait_for(reader.read(), 10)
     writer.close()
+    await writer.wait_closed()
 
 
 @pytest.mark.live
@@ -187,6 +193,17 @@ async def test_a_subscriber_outside_gets_nothing_from_the_apis_durable(broker: G
     with pytest.raises(TimeoutError):
         await asyncio.wait_for(mailbox.receive(), 1)
     await outside.close()
+
+
+@pytest.mark.live
+async def test_the_api_lists_the_accounts(broker: GuardedBroker) -> None:
+    await _provision(broker)
+    uploader, api = await _connect(broker, "uploader"), await _connect(broker, "api")
+    await uploader.bucket(ACCOUNTS).put("disk", b"{}")
+    before = REGISTRY.get_sample_value("halftone_bus_errors_total")
+    assert "disk" in await api.bucket(ACCOUNTS).keys()
+    await asyncio.gather(uploader.close(), api.close())
+    assert REGISTRY.get_sample_value("halftone_bus_errors_total") == before
 
 
 @pytest.mark.live
