@@ -43,6 +43,7 @@ class Progress(msgspec.Struct):
     """How far the work on one image has come: what a failure tells besides its reason."""
 
     total: metrics.Stopwatch = msgspec.field(default_factory=metrics.Stopwatch)
+    settled_ms: int = 0
     attempts: list[Attempt] = []
     source_bytes: int = 0
     download_ms: int = 0
@@ -53,6 +54,11 @@ class Progress(msgspec.Struct):
     def step(self) -> str:
         """The step that it has come to."""
         return "upload" if self.convert_ms else "render" if self.source_bytes else "download"
+
+    def end(self) -> None:
+        """The image is settled: whatever is told of it from now on tells the same times."""
+        self.total.stop()
+        self.settled_ms = _now_ms()
 
 
 class Unmirrored(Reject):
@@ -138,6 +144,7 @@ class Transcoder:
         except Retry as error:
             raise NotYetMirrored(error, progress) from error
         except Reject as error:
+            progress.end()
             if is_gone(progress.attempts):
                 await self._remember(self._failure(job, envelope, error, progress))
             raise Unmirrored(str(error), progress) from error
@@ -226,7 +233,7 @@ class Transcoder:
             download_ms=progress.download_ms,
             convert_ms=progress.convert_ms,
             total_ms=progress.total.ms,
-            settled_ms=_now_ms(),
+            settled_ms=progress.settled_ms or _now_ms(),
             transcoder=self._settings.instance,
             referer=job.referer,
             failed_accounts=progress.failed_accounts,
