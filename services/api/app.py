@@ -7,6 +7,7 @@ from services.api.completer import Completer
 from services.api.database import Database, open_database
 from services.api.doorkeeper import Doorkeeper, check_address
 from services.api.feeds import Feeds
+from services.api.mirrors import Mirrors
 from services.api.page.numbers import Counter
 from services.api.retrying import Retrying
 from services.api.services import Api
@@ -40,6 +41,7 @@ class Running:
             tidings=tidings,
             doorkeeper=Doorkeeper(database, settings),
             counter=Counter(database),
+            mirrors=Mirrors(),
         )
         self._server = WebServer(application(self.api), settings.http_host, settings.http_port)
         self._completer = Completer(database, bus, words, waiters, deadline=deadline)

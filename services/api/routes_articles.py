@@ -7,7 +7,7 @@ import msgspec
 from litestar import get
 from litestar.exceptions import NotFoundException
 from litestar.params import FromPath, QueryParameter
-from sqlalchemy import Row, select, tuple_
+from sqlalchemy import ColumnElement, Row, func, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.api.facts import Use
@@ -21,6 +21,8 @@ from shared.html import rewrite_images
 from shared.messages import Article
 
 EXCERPT = 280  # characters
+_LINE: list[ColumnElement[Any]] = [column for column in articles.c if column.name != "words"]
+_LINE.append(func.substr(articles.c.words, 1, EXCERPT).label("words"))  # all of them may be long
 _article = msgspec.json.Decoder(Article)
 
 FeedFilter = Annotated[int | None, QueryParameter(ge=1, lt=2**31, description="Only this feed's.")]
@@ -86,7 +88,7 @@ async def read_full(
     api: Api, link_md5: str, feed: int | None = None
 ) -> tuple[ArticleLine, Article, dict[str, str], list[str]]:
     """Return an article's line and newest version, its CDN URLs by source, and the sources that failed."""
-    statement = select(articles).where(articles.c.link_md5 == link_md5).order_by(articles.c.seen_at.desc()).limit(1)
+    statement = select(*_LINE).where(articles.c.link_md5 == link_md5).order_by(articles.c.seen_at.desc()).limit(1)
     if feed is not None:
         statement = statement.where(articles.c.feed == feed)
     async with api.database.read() as connection:
@@ -102,7 +104,7 @@ async def article_lines(
     api: Api, *, limit: int, feed: int | None = None, query: str | None = None, before: int | None = None
 ) -> list[ArticleLine]:
     """Return the newest articles that fit."""
-    statement = select(articles).order_by(articles.c.id.desc()).limit(limit)
+    statement = select(*_LINE).order_by(articles.c.id.desc()).limit(limit)
     if feed is not None:
         statement = statement.where(articles.c.feed == feed)
     if before is not None:
@@ -166,6 +168,6 @@ def _line(row: Row[Any], uses: Sequence[Row[Any]]) -> ArticleLine:
         published_ms=row.published_ms,
         created_ms=row.created_ms,
         updated_ms=row.updated_ms,
-        excerpt=row.words[:EXCERPT],
+        excerpt=row.words,
         cover=covers[0] if covers else None,
     )

@@ -1,5 +1,6 @@
 """Mirrored feeds over HTTP: for readers, by an unguessable address that needs no login."""
 
+import asyncio
 import hashlib
 import re
 from email.utils import formatdate, parsedate_to_datetime
@@ -14,6 +15,7 @@ from sqlalchemy import select
 from services.api.doorkeeper import bearer
 from services.api.feeds import FeedRow
 from services.api.mirrored import TYPES, Entry, Feed, render
+from services.api.mirrors import Kept
 from services.api.requests import AnyRequest
 from services.api.routes_articles import urls_of, with_bodies
 from services.api.routes_feeds import mirror_urls, mirrored_opml, opml_file, subscribe_to
@@ -21,6 +23,7 @@ from services.api.services import Api, ApiParts
 from services.api.tables import articles, feeds, images
 
 MOST_ENTRIES = 100
+_LINE = [articles.c[name] for name in ("request_id", "link_md5", "created_ms", "updated_ms")]
 _NAME = re.compile(r"/?([A-Za-z0-9_-]{1,64})\.(atom|rss|json)")
 
 
@@ -31,16 +34,15 @@ async def read_mirrored_feed(request: AnyRequest, name: FromPath[str], api: ApiP
     row = await _feed_row(request, api, match[1]) if match else None
     if not match or row is None:
         raise NotFoundException("no mirrored feed is here: a feed's page and GET /api/feeds give its address")
-    feed = await _feed(api, row, match[2])
-    data = render(feed, match[2])
+    kept = await api.mirrors.get((row.id, match[2]), api.tidings.count, lambda: rendered(api, row, match[2]))
     headers = {
-        "ETag": f'"{hashlib.sha256(data).hexdigest()[:32]}"',
-        "Last-Modified": formatdate(feed.updated_ms // 1000, usegmt=True),
+        "ETag": kept.tag,
+        "Last-Modified": formatdate(kept.updated_ms // 1000, usegmt=True),
         "Cache-Control": "private, max-age=300" if await api.doorkeeper.is_closed() else "public, max-age=300",
     }
-    if _unchanged(request, headers["ETag"], feed.updated_ms):
+    if _unchanged(request, kept.tag, kept.updated_ms):
         return Response(b"", status_code=304, headers=headers)
-    return Response(data, headers=headers, media_type=f"{TYPES[match[2]]}; charset=utf-8")
+    return Response(kept.data, headers=headers, media_type=f"{TYPES[match[2]]}; charset=utf-8")
 
 
 @get("/mirrored.opml", include_in_schema=False)
@@ -56,6 +58,13 @@ async def mirror(url: Annotated[str, QueryParameter(min_length=1, max_length=8_1
     return Redirect(mirror_urls(api, row)["atom"], status_code=303)
 
 
+async def rendered(api: Api, row: FeedRow, form: str) -> Kept:
+    """Render the mirrored feed, beside the loop: a hundred long articles take a while."""
+    feed = await _feed(api, row, form)
+    data = await asyncio.to_thread(render, feed, form)
+    return Kept(data, f'"{hashlib.sha256(data).hexdigest()[:32]}"', feed.updated_ms)
+
+
 async def _feed_row(request: AnyRequest, api: Api, name: str) -> FeedRow | None:
     async with api.database.read() as connection:
         row = (await connection.execute(select(feeds).where(feeds.c.token == name))).first()
@@ -68,7 +77,7 @@ async def _feed_row(request: AnyRequest, api: Api, name: str) -> FeedRow | None:
 
 async def _feed(api: Api, row: FeedRow, form: str) -> Feed:
     statement = (
-        select(articles)
+        select(*_LINE)
         .where(articles.c.feed == row.id)
         .order_by(articles.c.published_ms.desc(), articles.c.id)
         .limit(MOST_ENTRIES)

@@ -9,6 +9,7 @@ from services.api.asking import Asking
 from services.api.database import Database
 from services.api.doorkeeper import Doorkeeper
 from services.api.feeds import Feeds
+from services.api.mirrors import Mirrors
 from services.api.page.numbers import Counter
 from services.api.retrying import Retrying
 from services.api.settings import ApiSettings
@@ -30,6 +31,7 @@ class Api(msgspec.Struct, frozen=True, kw_only=True):
     tidings: Tidings
     doorkeeper: Doorkeeper
     counter: Counter
+    mirrors: Mirrors
 
 
 ApiParts: TypeAlias = NamedDependency[Api]  # as the routes are given it

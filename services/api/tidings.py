@@ -10,9 +10,11 @@ class Tidings:
     def __init__(self) -> None:
         self._news = asyncio.Event()
         self.over = False
+        self.count = 0  # of what happened
 
     def tell(self) -> None:
         """Wake all who wait now."""
+        self.count += 1
         self._news.set()
         self._news = asyncio.Event()
 
