@@ -95,7 +95,7 @@ def _animation(source: Callable[[], Source], source_bytes: int, options: RenderO
             source_bytes=source_bytes,
             quality=100 if film.lossless else quality,
             lossless=film.lossless,
-            notes=_scaled_note(size.width, frames.width),
+            notes=_notes(size.width, frames.width, film.lossless and not options.lossless),
         )
 
     return within_budget(render, _width(size.width, size.height, options), options)
@@ -115,7 +115,7 @@ def _still(image: stills.Image.Image, decode_ms: int, source_bytes: int, options
             source_bytes=source_bytes,
             quality=100 if still.lossless else quality,
             lossless=still.lossless,
-            notes=_scaled_note(image.width, small.width),
+            notes=_notes(image.width, small.width, still.lossless and not options.lossless),
             decode_ms=decode_ms,
         )
 
@@ -128,8 +128,9 @@ def _width(width: int, height: int, options: RenderOptions) -> int:
     return min(width, side, max(1, side * width // height), options.max_width or width)
 
 
-def _scaled_note(before: int, after: int) -> tuple[str, ...]:
-    return (f"scaled from {before} to {after} pixels in width",) if after < before else ()
+def _notes(before: int, after: int, lossless: bool) -> tuple[str, ...]:
+    scaled = (f"scaled from {before} to {after} pixels in width",) if after < before else ()
+    return (*scaled, "encoded without loss, which is smaller") if lossless else scaled
 
 
 def _kept(data: bytes, known: Format, rendition: Rendition) -> Rendition:
