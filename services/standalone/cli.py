@@ -22,6 +22,15 @@ AllowHost = Annotated[
     ),
 ]
 All = Annotated[bool, Parameter(name="--all")]
+Retention = Annotated[
+    float,
+    Parameter(
+        help="Days that an object is kept after its bytes were last uploaded.",
+        env_var="HALFTONE_RETENTION_DAYS",
+        validator=Number(gte=1),
+    ),
+]
+Delete = Annotated[bool, Parameter(negative="", help="Remove them.")]
 Port = Annotated[int, Parameter(validator=Number(gte=1, lte=65_535))]
 
 DEFAULT_DATA = Path("data")
@@ -146,6 +155,34 @@ def provision(
     from services.standalone.provision import run_provision
 
     _run(run_provision(data, replicas=replicas, subscribers=subscriber, dry=dry_run))
+
+
+accounts = App(name="accounts", help="The storage accounts: a table of health, use and remaining rate.")
+app.command(accounts)
+
+
+@accounts.default
+def show_accounts(*, data: Data = DEFAULT_DATA) -> None:
+    """Print a row per account: use, capacity, writes left of its rate, health."""
+    from services.standalone import accounts as storage
+
+    _run(storage.show_accounts(data))
+
+
+@accounts.command(name="check")
+def check_accounts(*, data: Data = DEFAULT_DATA) -> None:
+    """Write a probe into every account, read it back, fetch its public URL, remove it; print a line for each."""
+    from services.standalone import accounts as storage
+
+    _run(storage.check(data))
+
+
+@app.command
+def gc(*, data: Data = DEFAULT_DATA, retention: Retention = 30.0, delete: Delete = False) -> None:
+    """Print the stored objects that no record refers to any more; remove them only with --delete."""
+    from services.standalone.gc import collect
+
+    _run(collect(data, retention_days=retention, delete=delete))
 
 
 dlq = App(name="dlq", help="Messages that were given up: read them, give them back, drop them.")
