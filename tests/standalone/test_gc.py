@@ -65,7 +65,9 @@ def hashes(*contents: bytes) -> set[str]:
     return {content_hash(content) for content in contents}
 
 
-async def test_what_an_image_leads_to_is_kept_and_the_rest_goes(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+async def test_what_an_image_leads_to_is_kept_and_the_rest_goes(
+    nats_bus: NatsBus, data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     url, _ = await stored(nats_bus, data, b"kept", b"garbage")
     await refer_from_an_image(data, url)
     await collect(data, retention_days=DAYS, delete=True)
