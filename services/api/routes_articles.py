@@ -7,7 +7,7 @@ import msgspec
 from litestar import get
 from litestar.exceptions import NotFoundException
 from litestar.params import FromPath, QueryParameter
-from sqlalchemy import ColumnElement, Row, func, select, tuple_
+from sqlalchemy import ColumnElement, Row, Table, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.api.facts import Use
@@ -122,9 +122,7 @@ async def with_bodies(
 ) -> list[tuple[Row[Any], Article, list[Row[Any]]]]:
     """Return each article's row with its newest version and that version's uses of images."""
     keys = [(row.request_id, row.link_md5) for row in rows]
-    statement = select(poll_articles).where(
-        tuple_(poll_articles.c.request_id, poll_articles.c.link_md5).in_(keys), poll_articles.c.article.is_not(None)
-    )
+    statement = select(poll_articles).where(_among(poll_articles, keys), poll_articles.c.article.is_not(None))
     bodies = {(row.request_id, row.link_md5): row.article for row in await connection.execute(statement)}
     uses = await uses_of(connection, rows)
     return [
@@ -140,13 +138,22 @@ async def uses_of(connection: AsyncConnection, rows: Sequence[Row[Any]]) -> dict
     statement = (
         select(image_uses, images.c.url, images.c.state)
         .join(images, images.c.image == image_uses.c.image)
-        .where(tuple_(image_uses.c.request_id, image_uses.c.link_md5).in_(keys))
+        .where(_among(image_uses, keys))
         .order_by(image_uses.c.position)
     )
     uses: dict[tuple[str, str], list[Row[Any]]] = {}
     for use in await connection.execute(statement):
         uses.setdefault((use.request_id, use.link_md5), []).append(use)
     return uses
+
+
+def _among(table: Table, keys: Sequence[tuple[str, str]]) -> ColumnElement[bool]:
+    """Return a condition that holds for the rows of these keys, and for few others, by the primary key's index.
+
+    Pairs in an IN are beyond SQLite's indexes.
+    """
+    request_ids, link_md5s = sorted({key[0] for key in keys}), sorted({key[1] for key in keys})
+    return table.c.request_id.in_(request_ids) & table.c.link_md5.in_(link_md5s)
 
 
 def urls_of(uses: Iterable[Row[Any]]) -> dict[str, str]:
