@@ -60,7 +60,7 @@ _HIDDEN = re.compile(
 )
 _PLACEHOLDER = re.compile(
     r"(?:^|[-_/.])(?:blank|spacer|placeholder|transparent|pixel|1x1|1px|clear|grey|gray|lazy(?:load)?|loading|loader|dot|empty|preload|trans)"
-    r"[^/]*\.(?:gif|png|svg|jpe?g|webp)(?:$|[?#])|//(?:via\.)?placehold(?:er)?\.",
+    r"(?:[-_.]?(?:\d+(?:x\d+)?|image|img|spinner))*\.(?:gif|png|svg|jpe?g|webp)(?:$|[?#])|//(?:via\.)?placehold(?:er)?\.",
     re.IGNORECASE,
 )
 _NUMBER = re.compile(r"\s*(\d+)(?:\.\d+)?\s*(?:px)?\s*", re.IGNORECASE)

@@ -5,6 +5,7 @@ import signal
 from collections.abc import Callable
 from contextlib import suppress
 from importlib import import_module
+from multiprocessing import forkserver
 from multiprocessing.connection import Connection
 from typing import Any
 
@@ -30,6 +31,7 @@ def child_main(connection: Connection, target: str, limits: Confinement) -> None
         target: `module:function`.
         limits: What the child may take.
     """
+    _let_go_of_server()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     module, _, name = target.partition(":")
@@ -40,6 +42,16 @@ def child_main(connection: Connection, target: str, limits: Confinement) -> None
             arguments: tuple[Any, ...] = connection.recv()
             connection.send_bytes(msgspec.msgpack.encode(_outcome(function, arguments)))
     os._exit(0)  # no interpreter shutdown: it would want files
+
+
+def _let_go_of_server() -> None:
+    """Close our end of the pipe by which the server knows that it is needed.
+
+    Children could start others through it; ours do not, and a server that outlives a killed service keeps us at work.
+    """
+    alive: int | None = getattr(forkserver, "_forkserver")._forkserver_alive_fd  # noqa: B009, SLF001 - no public name
+    if alive is not None:
+        os.close(alive)
 
 
 def _outcome(function: Callable[..., Any], arguments: tuple[Any, ...]) -> Outcome:

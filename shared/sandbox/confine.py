@@ -8,6 +8,7 @@ import ctypes
 import errno
 import os
 import resource
+import signal
 from contextlib import suppress
 from functools import cache
 from importlib import import_module
@@ -20,6 +21,7 @@ pyseccomp: Any = None
 with suppress(ImportError, RuntimeError, OSError):  # another system, or one without libseccomp
     pyseccomp = import_module("pyseccomp")
 
+_PR_SET_PDEATHSIG = 1
 _PR_SET_NO_NEW_PRIVS = 38
 _CLONE_THREAD = 0x00010000
 _LANDLOCK_CREATE_RULESET = 444  # the numbers are the same on every architecture
@@ -61,6 +63,7 @@ def confine(limits: Confinement) -> None:
     """Confine this process for the rest of its life; what it has open stays open."""
     address_space = _address_space() + limits.memory
     libc = ctypes.CDLL(None, use_errno=True)
+    libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)  # a killed service must not leave children at work
     libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
     if _landlock_abi() > 0:
         _landlock(libc)

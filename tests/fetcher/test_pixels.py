@@ -114,7 +114,12 @@ def test_what_may_be_a_cover(url: str, attributes: dict[str, str]) -> None:
         ("/img/placeholder-16x9.png", True),
         ("/lazyload.svg", True),
         ("https://via.placeholder.com/300", True),
+        ("/loading_spinner.gif", True),
+        ("/trans1x1.gif", True),
         ("/a.jpg", False),
+        ("/images/transformer_1.png", False),
+        ("/images/dots.png", False),
+        ("/images/pixel-art-cat.png", False),
         ("/blank-page-syndrome/cat.jpg", False),
     ],
 )

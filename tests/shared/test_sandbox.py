@@ -2,8 +2,11 @@
 
 import asyncio
 import os
+import subprocess
+import sys
 import time
 from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -119,3 +122,27 @@ async def test_a_child_cannot(sandbox: Make, what: str, tmp_path: Path) -> None:
     target.write_text("here", encoding="utf-8")
     assert await sandbox("attempt", str).run(what.encode(), str(target)) == "PermissionError"
     assert target.read_text(encoding="utf-8") == "here"
+
+
+def test_a_killed_service_leaves_no_child_at_work(tmp_path: Path) -> None:
+    mark = f"HALFTONE_TEST={tmp_path}"
+    program = "import asyncio, os; from shared.sandbox import Sandbox\nasync def main():\n"
+    program += " box = Sandbox('tests.shared.sandboxed:loop', bytes, slots=1, seconds=60)\n await box.warm()\n"
+    program += " asyncio.ensure_future(box.run(b'x')); await asyncio.sleep(0.5); os.kill(os.getpid(), 9)\n"
+    program += "if __name__ == '__main__': asyncio.run(main())"
+    environment = {**os.environ, "HALFTONE_TEST": str(tmp_path), "PYTHONPATH": str(Path.cwd())}
+    subprocess.run([sys.executable, "-c", program], env=environment, timeout=30, check=False)
+    deadline = time.monotonic() + 5
+    while (left := _marked(mark)) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert left == []
+
+
+def _marked(mark: str) -> list[str]:
+    """Return the processes that have this in their environment."""
+    found: list[str] = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):  # gone meanwhile
+            if mark.encode() in (folder / "environ").read_bytes():
+                found.append(folder.name)
+    return found
