@@ -55,8 +55,9 @@ def ways(job: ImageJob, url: str, *, first: str = "", proxies: Sequence[str] = (
     """Return the ways to ask for one of the picture's URLs, the one named `first` before the others."""
     parts = urlsplit(url)
     origin = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}/"  # without a password (RFC 9110, section 10.1.3)
-    article = [Way(ARTICLE, url, job.referer)] if job.referer else []
-    proxied = [Way(PROXY if n == 1 else f"{PROXY} {n}", url, job.referer, proxy) for n, proxy in enumerate(proxies, 1)]
+    referer = job.referer.partition("#")[0]  # a fragment is never told (RFC 9110, section 10.1.3)
+    article = [Way(ARTICLE, url, referer)] if referer else []
+    proxied = [Way(PROXY if n == 1 else f"{PROXY} {n}", url, referer, proxy) for n, proxy in enumerate(proxies, 1)]
     usual = [Way(NO_REFERER, url, ""), *article, Way(ORIGIN, url, origin), *proxied]
     return sorted(usual, key=lambda way: way.name != first)
 

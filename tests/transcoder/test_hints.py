@@ -62,6 +62,11 @@ def test_the_way_that_is_known_goes_first() -> None:
     assert named == [ORIGIN, NO_REFERER, ARTICLE, PROXY, f"{PROXY} 2"]
 
 
+def test_a_referer_has_no_fragment() -> None:
+    wanted = ImageJob(image="0" * 32, source="http://x/a", referer="http://blog.example/post#part")
+    assert [way.referer for way in ways(wanted, "http://x/a")] == ["", "http://blog.example/post", "http://x/"]
+
+
 async def test_the_way_that_worked_is_tried_first_next_time(web: Web, site: Site, memory: MemoryBus) -> None:
     site.pages["/a"] = only_with_referer(ARTICLE_URL)
     site.pages["/b"] = only_with_referer(ARTICLE_URL, OTHER_PNG)
