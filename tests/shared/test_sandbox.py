@@ -73,7 +73,7 @@ async def test_a_job_that_overstays_is_killed(sandbox: Make, function: str) -> N
 
 async def test_a_job_that_burns_the_processor_is_stopped(sandbox: Make) -> None:
     with pytest.raises(Killed, match="more processor time than allowed"):
-        await sandbox("loop", limits=Confinement(cpu_seconds=1)).run(b"x")
+        await sandbox("loop", seconds=60.0, limits=Confinement(cpu_seconds=1)).run(b"x")
 
 
 async def test_a_job_that_takes_too_much_memory_is_refused(sandbox: Make) -> None:
