@@ -89,8 +89,7 @@ class Uploader:
             return Placement(claim.url, claim.account, *_told(claim, asker))
         async with claim.renewed():
             try:
-                found = await self._left_behind(claim, asker) if claim.inherited else None
-                return found or await self._store(claim, content, data, content_type)
+                return await self._store(claim, content, data, content_type, asker)
             except Unverified:
                 await claim.release(claim.rendition.account)  # it is there: who tries next waits for its URL
                 raise
@@ -109,19 +108,13 @@ class Uploader:
         await self.healths.close()
         await self.accounts.close()
 
-    async def _left_behind(self, claim: Claim, asker: str) -> Placement | None:
-        """Return where a replica that died before it could say so has stored the rendition, if it has."""
-        account = self.accounts.get(claim.rendition.account)
-        url = account and await _found(account, claim.rendition.name)
-        if not account or not url:
-            return None
-        return await self._placed(claim, account, Stored(url, *_told(claim.rendition, asker)), ())
-
-    async def _store(self, claim: Claim, content: str, data: bytes, content_type: str) -> Placement:
+    async def _store(self, claim: Claim, content: str, data: bytes, content_type: str, asker: str) -> Placement:
         failures: list[Failure] = []
         for account in self._gate.ranked(content, claim.rendition.account):
             outcome = await self._try(claim, account, data, content_type)
             if isinstance(outcome, Stored):
+                if claim.inherited and not outcome.created:  # by a replica that died before it could say so
+                    outcome = Stored(outcome.url, *_told(claim.rendition, asker))
                 await self._gate.stored(account, len(data) if outcome.created else 0)
                 return await self._placed(claim, account, outcome, _tried(failures))
             failures.append(outcome)
@@ -129,11 +122,12 @@ class Uploader:
         raise await self._given_up(failures)
 
     async def _try(self, claim: Claim, account: Account, data: bytes, content_type: str) -> Stored | Failure:
+        name = claim.rendition.name
         obstacle = await self._gate.admit(account, len(data))
         if obstacle:
-            return Failure(account.name, obstacle, tried=False, final=False)
+            url = await self._left_behind(claim, account)
+            return Stored(url, created=False, http_code=EXISTED) if url else _untried(account, obstacle)
         await claim.move(account.name)
-        name = claim.rendition.name
         try:
             return await account.store.put(name, data, content_type)
         except Reject as error:
@@ -143,6 +137,15 @@ class Uploader:
             raise
         except Retry as error:
             return await self._failed(account, name, error)
+
+    async def _left_behind(self, claim: Claim, account: Account) -> str | None:
+        """Return the object's URL where whoever had the claim before has stored it in this account.
+
+        Only an account that takes nothing now is asked: any other finds it when it is told to store it again.
+        """
+        if not claim.inherited or account.name != claim.rendition.account:
+            return None
+        return await _found(account, claim.rendition.name)
 
     async def _failed(self, account: Account, name: str, error: Retry) -> Stored | Failure:
         metrics.UPLOADS.labels(account.name, "failed").inc()
@@ -173,6 +176,10 @@ class Uploader:
 def _told(rendition: Rendition, asker: str) -> tuple[bool, int]:
     """Return `created` and `http_code` for bytes that are there already."""
     return (True, CREATED) if rendition.made_for(asker) else (False, EXISTED)
+
+
+def _untried(account: Account, obstacle: str) -> Failure:
+    return Failure(account.name, obstacle, tried=False, final=False)
 
 
 def _tried(failures: list[Failure]) -> tuple[str, ...]:
