@@ -16,6 +16,7 @@ from litestar.types import Message, Scope
 
 from services.api.doorkeeper import let_in
 from services.api.objects import serve_object
+from services.api.page.docs import docs_page
 from services.api.page.rendering import serve_static
 from services.api.page.routes import (
     accounts_page,
@@ -78,6 +79,7 @@ ROUTES = [
     revoke_api_token,
     read_openapi,
     serve_static,
+    docs_page,
     overview,
     feed_page,
     record_page,

@@ -1,6 +1,7 @@
 """The OpenAPI document: whatever a client sends by it, or against it, the fault is never ours."""
 
 import asyncio
+import re
 import sys
 from pathlib import Path
 
@@ -40,5 +41,9 @@ async def test_nothing_that_a_client_sends_is_answered_by_a_defect(
 async def test_the_document_is_openapi_3_1_and_its_page_needs_no_other_site(site: Site) -> None:
     document = (await site.client.get("/openapi.json")).json()
 
+    page = (await site.client.get("/docs", headers={"Accept": "text/html"})).text
+
     assert document["openapi"].startswith("3.1")
+    assert all(path in page for path in document["paths"])
+    assert not re.search(r"""(?:src|href)=["']https?:""", page)
     assert {"/api/fetches", "/api/feeds", "/api/articles", "/api/images/retry"} <= set(document["paths"])
