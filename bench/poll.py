@@ -1,9 +1,8 @@
-"""Polls per second and core, against the `reader` library in the same run; and 100,000 feeds that wait for their time.
+"""Polls per second and core, against the `reader` library in the same run.
 
     python bench/poll.py [--feeds 2000] [--rounds 3]
-    python bench/poll.py --schedules 100000
 
-First: every feed is polled once, then three of ten change and all are polled again, each round by both: Halftone's
+Every feed is polled once, then three of ten change and all are polled again, each round by both: Halftone's
 fetcher as a process on a real broker (politeness, sandbox, sanitising, image discovery and events included) and
 `reader`'s update with its workers. Feeds are on loopback, each at an address of its own. Exits 1 below three times
 as many polls per core. Article pages are not fetched in it (HALFTONE_PAGES=false): `reader` does not know them.
