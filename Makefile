@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 TESTS ?= tests
 
-.PHONY: help setup demo up down test lint types imports check lock clean
+.PHONY: help setup demo up down chaos scale test lint types imports check lock clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/ —/' | sort
@@ -36,6 +36,12 @@ secrets: deploy/make-secrets
 
 down: ## Stop the containers; what they keep stays
 	$(COMPOSE) down
+
+chaos: setup ## Kill everything in turn while feeds are mirrored; nothing may be lost or there twice
+	$(BIN)/python bench/chaos.py
+
+scale: setup ## Measure what images and polls cost, and how that grows with transcoders
+	$(BIN)/python bench/scale.py
 
 test: setup ## Run the tests
 	$(BIN)/pytest -n auto --dist loadgroup $(TESTS)

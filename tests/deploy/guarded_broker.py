@@ -21,6 +21,8 @@ class GuardedBroker(msgspec.Struct, frozen=True):
 
     port: int
     secrets: Path
+    monitor: str  # URL of its own figures
+    pid: int
 
     @property
     def url(self) -> str:
@@ -32,8 +34,8 @@ class GuardedBroker(msgspec.Struct, frozen=True):
         return (self.secrets / f"broker_{user}").read_text().strip()
 
 
-def configure(folder: Path, port: int) -> Path:
-    """Lay out below `folder` what the container mounts, listening on `port`; return the configuration's path."""
+def configure(folder: Path, port: int, monitor: int) -> Path:
+    """Lay out below `folder` what the container mounts, listening on these ports; return the configuration's path."""
     shutil.copytree(DEPLOY / "nats", folder, dirs_exist_ok=True)
     subprocess.run([DEPLOY / "make-secrets", folder / "secrets"], check=True)
     shutil.copy(folder / "secrets" / "broker_passwords.conf", folder / "passwords.conf")
@@ -41,7 +43,7 @@ def configure(folder: Path, port: int) -> Path:
     text = main.read_text()
     for theirs, ours in (
         ("0.0.0.0:4222", f"127.0.0.1:{port}"),
-        ("0.0.0.0:8222", f"127.0.0.1:{free_port()}"),
+        ("0.0.0.0:8222", f"127.0.0.1:{monitor}"),
         ('"/data"', f'"{folder}/data"'),
     ):
         assert theirs in text, theirs
@@ -53,15 +55,15 @@ def configure(folder: Path, port: int) -> Path:
 @contextmanager
 def guarded_broker(folder: Path) -> Generator[GuardedBroker]:
     """Run it while the block runs."""
-    port = free_port()
-    main = configure(folder, port)
+    port, monitor = free_port(), free_port()
+    main = configure(folder, port, monitor)
     with (folder / "broker.log").open("wb") as log:
         process = subprocess.Popen(
             [executable(), "--config", main], stdout=log, stderr=log, env={"PATH": os.environ["PATH"]}
         )
     try:
         _wait_for(port)
-        yield GuardedBroker(port, folder / "secrets")
+        yield GuardedBroker(port, folder / "secrets", f"http://127.0.0.1:{monitor}", process.pid)
     finally:
         process.kill()
         process.wait()

@@ -5,11 +5,11 @@ import subprocess
 import sys
 import time
 from collections.abc import Generator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import httpx
-import msgspec
 
 from services.standalone.broker import free_port
 from tests.deploy.guarded_broker import GuardedBroker
@@ -17,17 +17,62 @@ from tests.deploy.guarded_broker import GuardedBroker
 SERVICES = ("uploader", "transcoder", "fetcher", "api")
 
 
-class GuardedSystem(msgspec.Struct, frozen=True):
-    """Where its parts are."""
+class GuardedSystem:
+    """Where its parts are, and how to restart them."""
 
-    url: str  # of the api
-    ops: dict[str, str]
-    processes: dict[str, "subprocess.Popen[bytes]"]
+    def __init__(self, broker: GuardedBroker, data: Path, site: str) -> None:
+        port = free_port()
+        self.url = f"http://127.0.0.1:{port}"  # of the api
+        self._ports = {name: free_port() for name in SERVICES}
+        self.ops = {name: f"http://127.0.0.1:{number}" for name, number in self._ports.items()}
+        self._broker = broker
+        self._data = data
+        self._settings = {
+            "HALFTONE_DATA": str(data),
+            "HALFTONE_ALLOW_HOSTS": site,
+            "HALFTONE_HOST_RATE": "0",
+            "HALFTONE_HTTP_PORT": str(port),
+            "HALFTONE_PUBLIC_URL": self.url,
+        }
+        self.processes: dict[str, subprocess.Popen[bytes]] = {}
 
-    async def fetch(self, url: str) -> dict[str, object]:
+    def start(self, name: str) -> None:
+        """Start a service, anew after it was stopped."""
+        environment = {
+            **as_user(self._broker, name),
+            **self._settings,
+            "HALFTONE_INSTANCE": f"{name}-1",
+            "HALFTONE_OPS_PORT": str(self._ports[name]),
+        }
+        with (self._data / f"{name}.log").open("ab") as log:
+            self.processes[name] = subprocess.Popen(
+                [sys.executable, "-m", f"services.{name}"], env=environment, stdout=log, stderr=log
+            )
+
+    def stop(self, name: str) -> tuple[int, float]:
+        """Send SIGTERM and wait; return the exit code and the seconds that it took."""
+        start = time.monotonic()
+        self.processes[name].terminate()
+        return self.processes[name].wait(30), time.monotonic() - start
+
+    def kill(self) -> None:
+        """End all."""
+        for process in self.processes.values():
+            process.kill()
+            process.wait()
+
+    def wait_until_ready(self, *names: str) -> None:
+        """Wait until these services can work."""
+        deadline = time.monotonic() + 60
+        for name in names or SERVICES:
+            while not _is_ready(self.ops[name]):
+                assert time.monotonic() < deadline, f"{name} does not become ready"
+                time.sleep(0.1)
+
+    async def fetch(self, url: str, wait: float = 60) -> dict[str, Any]:
         """Return the record of a poll of `url`."""
         async with httpx.AsyncClient(base_url=self.url, trust_env=False, timeout=90) as client:
-            answer = await client.post("/api/fetches", json={"url": url, "wait": 60})
+            answer = await client.post("/api/fetches", json={"url": url, "wait": wait})
             answer.raise_for_status()
             return answer.json()
 
@@ -60,40 +105,14 @@ def guarded_system(broker: GuardedBroker, data: Path, site: str) -> Generator[Gu
     """Run provisioning and the four services while the block runs; `site` may be fetched from."""
     data.mkdir(parents=True, exist_ok=True)
     halftone(broker, "provision", "provision", "--subscriber", "subscriber")
-    port, ops = free_port(), {name: free_port() for name in SERVICES}
-    with ExitStack() as stack:
-        processes: dict[str, subprocess.Popen[bytes]] = {}
+    system = GuardedSystem(broker, data, site)
+    try:
         for name in SERVICES:
-            environment = {
-                **as_user(broker, name),
-                "HALFTONE_INSTANCE": f"{name}-1",
-                "HALFTONE_OPS_PORT": str(ops[name]),
-                "HALFTONE_DATA": str(data),
-                "HALFTONE_ALLOW_HOSTS": site,
-                "HALFTONE_HTTP_PORT": str(port),
-                "HALFTONE_PUBLIC_URL": f"http://127.0.0.1:{port}",
-            }
-            log = stack.enter_context((data / f"{name}.log").open("wb"))
-            processes[name] = subprocess.Popen(
-                [sys.executable, "-m", f"services.{name}"], env=environment, stdout=log, stderr=log
-            )
-            stack.callback(_end, processes[name])
-        urls = {name: f"http://127.0.0.1:{number}" for name, number in ops.items()}
-        _wait_until_ready(urls)
-        yield GuardedSystem(f"http://127.0.0.1:{port}", urls, processes)
-
-
-def _end(process: "subprocess.Popen[bytes]") -> None:
-    process.kill()
-    process.wait()
-
-
-def _wait_until_ready(urls: dict[str, str]) -> None:
-    deadline = time.monotonic() + 60
-    for url in urls.values():
-        while not _is_ready(url):
-            assert time.monotonic() < deadline, f"{url} does not become ready"
-            time.sleep(0.1)
+            system.start(name)
+        system.wait_until_ready()
+        yield system
+    finally:
+        system.kill()
 
 
 def _is_ready(url: str) -> bool:

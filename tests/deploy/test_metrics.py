@@ -88,3 +88,16 @@ async def test_the_api_tells_of_dead_letters_and_of_the_brokers_storage(
     await api.close()
     assert REGISTRY.get_sample_value("halftone_dead_letters") == 1
     assert REGISTRY.get_sample_value("halftone_broker_storage_limit_bytes") == 50 * 2**30
+
+
+def test_every_metric_is_in_the_documents_table_with_its_words() -> None:
+    table = (Path(__file__).parents[2] / "docs" / "metrics.md").read_text()
+    ours = [metric for metric in REGISTRY.collect() if metric.name.startswith("halftone_")]
+    suffixes = {"counter": "_total", "info": "_info"}
+    missing = [
+        metric.name
+        for metric in ours
+        if f"| `{metric.name}{suffixes.get(metric.type, '')}` | {metric.type} |" not in table
+        or metric.documentation not in table
+    ]
+    assert missing == []

@@ -1,7 +1,6 @@
 """A real Prometheus scrapes the services under load: its tools accept what they say, and every panel has data."""
 
 import asyncio
-import io
 import json
 import math
 import subprocess
@@ -12,39 +11,16 @@ from typing import Any
 
 import httpx
 import pytest
-from PIL import Image
 
 from services.standalone.broker import free_port
+from tests.deploy.feeds import fill
 from tests.deploy.guarded_broker import DEPLOY, guarded_broker
 from tests.deploy.guarded_system import SERVICES, GuardedSystem, guarded_system
-from tests.servers import Site, running_site
+from tests.servers import running_site
 
 DASHBOARDS = sorted((DEPLOY / "grafana" / "dashboards").glob("*.json"))
 FEEDS = 6
 WINDOW = "30s"
-
-
-def _fill(site: Site) -> None:
-    """Have the site serve feeds whose images are its own: a still, an animation, one that is gone."""
-    for number in range(FEEDS):
-        noise = [Image.effect_noise((640, 480), 20 + number + shade) for shade in range(4)]
-        site.page(f"/{number}/a.png", _encoded(noise[0], "PNG"), Content_Type="image/png")
-        moving = _encoded(noise[0], "GIF", save_all=True, append_images=noise[1:])
-        site.page(f"/{number}/b.gif", moving, Content_Type="image/gif")
-        pictures = "".join(
-            f"&lt;img src='{site.url(f'/{number}/{name}')}'&gt;" for name in ("a.png", "b.gif", "gone.png")
-        )
-        body = (
-            f"<rss version='2.0'><channel><title>t</title><item><title>i</title><link>{site.url(f'/{number}/')}</link>"
-        )
-        body += f"<description>{pictures}</description></item></channel></rss>"
-        site.page(f"/{number}/feed.xml", body.encode(), Content_Type="application/rss+xml")
-
-
-def _encoded(image: Image.Image, kind: str, **options: Any) -> bytes:
-    out = io.BytesIO()
-    image.save(out, kind, **options)
-    return out.getvalue()
 
 
 @contextmanager
@@ -72,7 +48,7 @@ async def _work(stack: ExitStack, folder: Path) -> tuple[GuardedSystem, str]:
     """Start all in `stack` and have it work for a while."""
     broker = stack.enter_context(guarded_broker(folder / "broker"))
     async with running_site() as site:
-        _fill(site)
+        fill(site, FEEDS)
         system = stack.enter_context(guarded_system(broker, folder / "data", f"127.0.0.1:{site.port}"))
         url = stack.enter_context(prometheus(folder / "prometheus", system))
         await asyncio.sleep(2)
