@@ -6,6 +6,7 @@ wrap: `ipaddress.is_global` alone lets NAT64, 6to4 and a cloud's metadata addres
 
 import asyncio
 import ipaddress
+import re
 import socket
 from collections.abc import Awaitable, Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -48,6 +49,8 @@ _NEVER = [
 ]
 _RESOLVERS = ThreadPoolExecutor(32, thread_name_prefix="resolve")  # a slow name must not stop the others
 _RESOLVE_SECONDS = 10.0
+_OCTET = r"(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)"
+_LITERAL = re.compile(rf"{_OCTET}(?:\.{_OCTET}){{3}}", re.ASCII)  # the one spelling that all read alike
 
 
 class Blocked(Reject):
@@ -75,6 +78,8 @@ async def resolve(host: str, port: int) -> list[str]:
     Raises:
         Unreachable: There is no such host, or no answer within 10 s.
     """
+    if _LITERAL.fullmatch(host):  # nothing to ask, hence no thread to wait for
+        return [host]
     loop = asyncio.get_running_loop()
     try:
         async with asyncio.timeout(_RESOLVE_SECONDS):

@@ -44,6 +44,7 @@ log = structlog.get_logger()
 PARSE = "services.fetcher.parsing:parse"  # what the sandbox runs
 DEFAULT_CONCURRENCY = 32
 KEEP_ALIVE = 4  # connections: the next feed is at another host
+_JITTER = random.Random()  # noqa: S311 - not a secret
 PARSES_PER_CHILD = 500  # then a fresh one: whatever a parser leaks goes with it
 
 
@@ -282,7 +283,7 @@ def _due(config: FeedConfig, outcome: Outcome) -> int | None:
         outcome.after.hints,
         outcome.answer,
         errors=outcome.after.errors,
-        random=random.Random(),  # noqa: S311 - jitter, not a secret
+        random=_JITTER,
         interval=config.interval_s,
     )
     asked_for = outcome.after.errors or config.interval_s
