@@ -57,20 +57,29 @@ const actions = {
     const [file] = form.elements.file.files;
     if (!file) throw new Error("Choose a file first.");
     say(form, "Reading the file …");
-    const made = await send("POST", "/api/feeds/import", await file.text(), "text/x-opml");
     const bar = form.querySelector("progress");
+    let made = null;
     let done = 0;
+    const tell = () => {
+      if (!made) return;
+      bar.value = Math.min(done, made.subscribed);
+      const refused = made.refused.length ? ` ${made.refused.length} could not be used: ${made.refused.slice(0, 5).join("; ")}` : "";
+      say(form, `${made.subscribed} feeds subscribed, ${bar.value} polled so far.${refused}`);
+      if (done >= made.subscribed) events.close();
+    };
+    // Listening comes first, so that no poll ends unheard.
+    const events = new EventSource("/api/events?subject=evt.feed.polled");
+    events.addEventListener("evt.feed.polled", () => { done += 1; tell(); });
+    await new Promise((heard) => { events.onopen = heard; });
+    try {
+      made = await send("POST", "/api/feeds/import", await file.text(), "text/x-opml");
+    } catch (error) {
+      events.close();
+      throw error;
+    }
     bar.hidden = false;
     bar.max = Math.max(1, made.subscribed);
-    const refused = made.refused.length ? ` ${made.refused.length} could not be used: ${made.refused.slice(0, 5).join("; ")}` : "";
-    const tell = () => { bar.value = done; say(form, `${made.subscribed} feeds subscribed, ${done} polled so far.${refused}`); };
     tell();
-    const events = new EventSource("/api/events?subject=evt.feed.polled");
-    events.addEventListener("evt.feed.polled", () => {
-      done = Math.min(done + 1, made.subscribed);
-      tell();
-      if (done === made.subscribed) events.close();
-    });
   },
   async poll(button) {
     const { requestId } = await send("POST", "/api/fetches", JSON.stringify({ url: button.dataset.url }));
