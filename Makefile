@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 TESTS ?= tests
 
-.PHONY: help setup demo up down chaos scale test lint types imports check lock clean
+.PHONY: help setup demo up down chaos scale test lint types imports storm check lock clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/ —/' | sort
@@ -55,6 +55,10 @@ types: setup ## Check the types
 
 imports: setup ## Check who imports whom
 	$(BIN)/lint-imports
+
+SEED ?= 4
+storm: setup ## Store 5,000 renditions in 20 GitHub accounts on bad days, uploaders killed meanwhile (3 min)
+	$(BIN)/python bench/uploader_storm.py --seed $(SEED)
 
 check: lint types imports test ## Everything that must hold before a commit
 

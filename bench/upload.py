@@ -2,8 +2,16 @@
 
     python bench/upload.py [--renditions 400] [--concurrency 16] [--rounds 3]
 
-One uploader process on a real broker. The bare client is, for local, a file that is written, synced and renamed in
-threads; for S3, obstore. S3 is a moto server of its own process. Rounds are interleaved, the medians are told.
+Three ways to store the same number of renditions, so many at a time, in turn; the medians of the rounds are told.
+
+- The bare client stores in this process, without a broker: for local in threads as durably as the store does (written
+  beside, synced, renamed, its folder synced), for S3 through obstore.
+- The bare peer is a process of its own that is asked over the real broker and does that and nothing more: no claim
+  that keeps others from storing the same bytes, no choice of account, no health. What it takes longer than the bare
+  client is what bringing 100 KB to another process costs.
+- `rpc.upload` is one uploader process on the same broker.
+
+S3 is a moto server in a process of its own; all share this machine's cores.
 """
 
 import argparse
@@ -15,12 +23,14 @@ import sys
 import tempfile
 import time
 import uuid
-from collections.abc import Awaitable, Callable
-from contextlib import ExitStack
+from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import msgspec
+import nats.errors
 import obstore
+import uvloop
 from obstore.store import S3Store
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # the tests' servers are no part of the distribution
@@ -28,14 +38,16 @@ sys.path.insert(0, str(Path(__file__).parents[1]))  # the tests' servers are no 
 from bench.uploader_storm import running_broker
 from services.standalone import broker as embedded
 from services.uploader.names import content_hash, object_name
-from shared.bus import NoReply
 from shared.errors import Retry
-from shared.messages import Upload, Uploaded, decode
+from shared.messages import Upload, Uploaded, decode, encode
 from shared.nats import NatsBus, provision
-from tests.uploader.moto_s3 import BUCKET, S3Server, running_s3
+from shared.settings import Settings, load
+from shared.topology import RPC_UPLOAD
+from tests.uploader.moto_s3 import BUCKET, running_s3
 
 SIZE = 100_000
 DAY = "2026/11/25"
+PEER = "bench.peer"
 Put = Callable[[bytes], Awaitable[object]]
 
 _S3_ACCOUNT = """
@@ -74,7 +86,7 @@ async def timed(put: Put, renditions: list[bytes], concurrency: int) -> Timed:
 
 
 def bare_local(root: Path) -> Put:
-    """Write, sync and rename."""
+    """Write, sync and rename, then sync the folder."""
 
     def write(data: bytes) -> None:
         path = root / object_name(content_hash(data), "image/webp", DAY)
@@ -85,17 +97,20 @@ def bare_local(root: Path) -> Put:
             file.flush()
             os.fsync(file.fileno())
         beside.replace(path)
+        folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+        os.fsync(folder)
+        os.close(folder)
 
     return lambda data: asyncio.to_thread(write, data)
 
 
-def bare_s3(server: S3Server) -> Put:
+def bare_s3(endpoint: str) -> Put:
     """Put with obstore as the store does."""
     bucket = S3Store(
         BUCKET,
-        endpoint=server.endpoint,
-        access_key_id=server.access_key_id,
-        secret_access_key=server.secret_access_key,
+        endpoint=endpoint,
+        access_key_id=os.environ["KEY_ID"],
+        secret_access_key=os.environ["SECRET"],
         client_options={"allow_http": True},
     )
 
@@ -106,16 +121,32 @@ def bare_s3(server: S3Server) -> Put:
     return put
 
 
-def through(bus: NatsBus) -> Put:
-    """Ask the uploader."""
+def through(bus: NatsBus, subject: str) -> Put:
+    """Ask whoever serves the subject."""
 
     async def put(data: bytes) -> None:
         request = Upload(image="bench", data=data, content_type="image/webp", day=DAY)
-        answer = decode(await bus.request(request, timeout=30))
+        answer = decode((await bus.client.request(subject, encode(request), timeout=30)).data)
         if not isinstance(answer, Uploaded):
             raise Retry(str(answer))
 
     return put
+
+
+async def serve_bare(put: Put, slots: int) -> None:
+    """Be the bare peer, until terminated."""
+    bus = NatsBus("peer")
+    settings = load(Settings)
+    await bus.connect(settings.nats_url, user=settings.nats_user, password=settings.nats_password)
+
+    async def answer(data: bytes) -> bytes:
+        request = decode(data)
+        assert isinstance(request, Upload)  # noqa: S101 - this benchmark asks nothing else
+        await put(request.data)
+        return encode(Uploaded(url="", account="", http_code=201, created=True))
+
+    await bus.serve(PEER, PEER, answer, slots=slots)
+    await asyncio.Event().wait()
 
 
 async def until_up(put: Put) -> None:
@@ -123,14 +154,15 @@ async def until_up(put: Put) -> None:
     while True:
         try:
             await put(os.urandom(64))
-        except NoReply:
+        except nats.errors.Error:
             await asyncio.sleep(0.1)
         else:
             return
 
 
-def start_uploader(folder: Path, broker: embedded.Broker, server: S3Server | None) -> "subprocess.Popen[bytes]":
-    """Start one for local accounts, or for the S3 server."""
+@contextmanager
+def serving(folder: Path, broker: embedded.Broker, endpoint: str) -> Generator[None]:
+    """Run an uploader with local accounts, or with the S3 server's where there is an endpoint, and a bare peer."""
     environment = {
         **os.environ,
         "HALFTONE_NATS_URL": broker.url,
@@ -138,31 +170,39 @@ def start_uploader(folder: Path, broker: embedded.Broker, server: S3Server | Non
         "HALFTONE_NATS_PASSWORD": broker.password,
         "HALFTONE_DATA": str(folder),
     }
-    if server is not None:
+    if endpoint:
         accounts = folder / "accounts.toml"
-        accounts.write_text(_S3_ACCOUNT.format(endpoint=server.endpoint, bucket=BUCKET))
+        accounts.write_text(_S3_ACCOUNT.format(endpoint=endpoint, bucket=BUCKET))
         environment |= {"HALFTONE_ACCOUNTS": str(accounts)}
-        environment |= {"KEY_ID": server.access_key_id, "SECRET": server.secret_access_key}
-    with (folder / "uploader.log").open("ab") as log:
-        return subprocess.Popen([sys.executable, "-m", "services.uploader"], env=environment, stdout=log, stderr=log)
+    commands = [["-m", "services.uploader"], [__file__, "--peer", endpoint or str(folder / "peer")]]
+    with (folder / "log").open("ab") as log:
+        started = [
+            subprocess.Popen([sys.executable, *command], env=environment, stdout=log, stderr=log)
+            for command in commands
+        ]
+    try:
+        yield
+    finally:
+        for process in started:
+            process.terminate()
+            process.wait()
 
 
-async def compare(name: str, bare: Put, options: argparse.Namespace, server: S3Server | None, folder: Path) -> float:
-    """Time both in turn; print and return the ratio."""
+async def compare(name: str, bare: Put, options: argparse.Namespace, endpoint: str, folder: Path) -> None:
+    """Time all three in turn; print the rates and ratios."""
     with running_broker(folder) as broker:
         bus = NatsBus("bench")
         await bus.connect(broker.url, user=embedded.USER, password=broker.password)
         await provision(bus)
-        uploader = start_uploader(folder, broker, server)
         try:
-            put = through(bus)
-            await until_up(put)
-            rounds = [[await measure(each, options) for each in (bare, put)] for _ in range(options.rounds)]
+            with serving(folder, broker, endpoint):
+                ways = {"bare client": bare, "bare peer": through(bus, PEER), "rpc.upload": through(bus, RPC_UPLOAD)}
+                for put in ways.values():
+                    await until_up(put)
+                rounds = [[await measure(put, options) for put in ways.values()] for _ in range(options.rounds)]
         finally:
-            uploader.terminate()
-            uploader.wait()
             await bus.close()
-    return tell(name, [each[0] for each in rounds], [each[1] for each in rounds], options)
+    tell(name, dict(zip(ways, zip(*rounds, strict=True), strict=True)), options.renditions)
 
 
 async def measure(put: Put, options: argparse.Namespace) -> Timed:
@@ -171,17 +211,14 @@ async def measure(put: Put, options: argparse.Namespace) -> Timed:
     return await timed(put, renditions, options.concurrency)
 
 
-def tell(name: str, bare: list[Timed], ours: list[Timed], options: argparse.Namespace) -> float:
-    """Print the medians; return ours over the bare client's."""
-    rates = [options.renditions / statistics.median(each.seconds for each in rounds) for rounds in (bare, ours)]
-    p99 = [
-        statistics.quantiles([latency for each in rounds for latency in each.latencies], n=100)[98] * 1000
-        for rounds in (bare, ours)
-    ]
-    ratio = rates[1] / rates[0]
-    told = [f"{rate:5.0f}/s, p99 {late:4.0f} ms" for rate, late in zip(rates, p99, strict=True)]
-    print(f"{name:5}  bare client {told[0]};  rpc.upload {told[1]};  {ratio:.2f}x")
-    return ratio
+def tell(name: str, rounds: Mapping[str, Sequence[Timed]], renditions: int) -> None:
+    """Print the medians, and ours over the others'."""
+    rates = {way: renditions / statistics.median(each.seconds for each in timed) for way, timed in rounds.items()}
+    for way, timed in rounds.items():
+        latencies = [latency for each in timed for latency in each.latencies]
+        late = statistics.quantiles(latencies, n=100)[98] * 1000
+        ratio = rates["rpc.upload"] / rates[way]
+        print(f"{name:5}  {way:11}  {rates[way]:5.0f}/s  p99 {late:4.0f} ms  rpc.upload has {ratio:.2f}x of it")
 
 
 def main() -> None:
@@ -190,13 +227,17 @@ def main() -> None:
     parser.add_argument("--renditions", type=int, default=400)
     parser.add_argument("--concurrency", type=int, default=16)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--peer", help=argparse.SUPPRESS)  # be the bare peer of this endpoint or folder
     options = parser.parse_args()
+    if options.peer:
+        put = bare_s3(options.peer) if options.peer.startswith("http") else bare_local(Path(options.peer))
+        uvloop.run(serve_bare(put, options.concurrency))
     with ExitStack() as stack:
         local, s3 = (Path(stack.enter_context(tempfile.TemporaryDirectory())) for _ in range(2))
-        bare = bare_local(local / "bare")
-        asyncio.run(compare("local", bare, options, None, local))
+        uvloop.run(compare("local", bare_local(local / "bare"), options, "", local))
         server = stack.enter_context(running_s3())
-        asyncio.run(compare("s3", bare_s3(server), options, server, s3))
+        os.environ |= {"KEY_ID": server.access_key_id, "SECRET": server.secret_access_key}
+        uvloop.run(compare("s3", bare_s3(server.endpoint), options, server.endpoint, s3))
 
 
 if __name__ == "__main__":

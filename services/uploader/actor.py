@@ -16,7 +16,7 @@ from shared.messages import Upload, Uploaded, UploadRefused, decode, encode
 from shared.topology import ACCOUNTS, RENDITIONS, RPC_UPLOAD, UPLOADERS
 
 log = structlog.get_logger()
-DEFAULT_CONCURRENCY = 32
+DEFAULT_CONCURRENCY = 256  # an upload to GitHub holds its slot until its commit, which may be a minute away
 HEALTH_SECONDS = 5.0  # between two looks at whether any account can take an object
 
 

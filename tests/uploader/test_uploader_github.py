@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from services.uploader import renditions
 from services.uploader.accounts import load_accounts
+from services.uploader.names import content_hash, object_name
 from services.uploader.stores import github as github_store
 from services.uploader.stores import github_api, turns
 from services.uploader.stores.store import Unverified
@@ -119,6 +121,22 @@ async def test_an_answer_that_got_lost_for_good_does_not_store_a_second_copy(rep
     placement = await uploader.upload(b"rendition", "image/webp", DAY)
     assert placement.failed_accounts == ()
     assert list(copies(github).values()) == [1]
+
+
+async def test_what_a_dead_uploader_left_unfinished_is_stored_in_one_commit_without_a_look_for_each(
+    replica: Replica, github: GitHub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(renditions, "LEASE_SECONDS", 0.1)
+    uploader = replica()
+    contents = [b"rendition %d" % number for number in range(30)]
+    for data in contents:
+        content = content_hash(data)
+        await uploader.renditions.claim(content, object_name(content, "image/webp", DAY), "a")
+    alive = replica()
+    placements = await asyncio.gather(*(alive.upload(data, "image/webp", DAY) for data in contents))
+    assert {(placement.account, placement.created) for placement in placements} == {("a", True)}
+    assert set(copies(github).values()) == {1}
+    assert len(github.account("a").requests) <= 12
 
 
 async def test_tokens_are_in_no_log_error_or_metric(
