@@ -10,7 +10,9 @@ import msgspec
 import pytest
 from sqlalchemy import select, update
 
+from services.api.completer import Built
 from services.api.tables import image_uses, polls, touched
+from services.api.wire import Record
 from shared.bus import Bus
 from shared.memory import MemoryBus
 from shared.messages import FeedFacts, Message, RecordCompleted, decode, encode
@@ -269,6 +271,19 @@ async def test_work_left_behind_by_a_replica_that_died_is_taken_over(
                 touched.insert().values(request_id=REQUEST, version=1, touched_ms=1)  # long ago
             )
         assert (await site.record(REQUEST))["code"] == 1
+
+
+async def test_a_record_built_from_facts_that_have_moved_on_is_not_kept(site: Site) -> None:
+    await site.say(*STORY)
+    made = await site.record(REQUEST)
+    stale = Built(msgspec.convert(made, Record), b"stale", "stale")
+    async with site.running.api.database.write() as connection:
+        await connection.execute(touched.insert().values(request_id=REQUEST, version=2, touched_ms=2**50))
+        poll = (await connection.execute(select(polls).where(polls.c.request_id == REQUEST))).one()
+    completer = site.running._completer  # pyright: ignore[reportPrivateUsage] - the race cannot be had from outside
+
+    assert not await completer._keep(poll, 1, stale, ready=True)  # pyright: ignore[reportPrivateUsage]
+    assert await site.record(REQUEST) == made
 
 
 async def test_nothing_stays_touched_once_all_is_built(site: Site) -> None:
