@@ -12,7 +12,7 @@ from services.uploader.secret import Secret
 from services.uploader.stores import github_api
 from services.uploader.stores import turns as turn_taking
 from services.uploader.stores.github import MAX_FILE_BYTES, GitHubStore
-from services.uploader.stores.github_repository import blob_sha
+from services.uploader.stores.github_answers import blob_sha
 from services.uploader.stores.store import RateLimited, Unverified
 from services.uploader.stores.turns import Turns
 from shared.errors import Reject, Retry

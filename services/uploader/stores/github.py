@@ -12,9 +12,10 @@ import structlog
 
 from services.uploader.accounts_file import GitHubSettings, size_in_bytes
 from services.uploader.names import hash_in, is_object_name
+from services.uploader.stores.github_answers import Committed, Missing
 from services.uploader.stores.github_api import GitHubApi, tls
 from services.uploader.stores.github_budget import requests_left, wait, writes_left
-from services.uploader.stores.github_repository import Committed, Missing, Repository
+from services.uploader.stores.github_repository import Repository
 from services.uploader.stores.store import CREATED, EXISTED, Stored, StoredObject, Unverified
 from services.uploader.stores.turns import Turn, Turns
 from shared.errors import HalftoneError, Reject, Retry
