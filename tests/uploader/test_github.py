@@ -1,99 +1,17 @@
 """The GitHub store, against a server that enforces what GitHub documents."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator
 
 import pytest
-from msgspec.structs import replace
 
-from services.uploader.accounts_file import GitHubSettings
 from services.uploader.names import content_hash, object_name
-from services.uploader.secret import Secret
-from services.uploader.stores import github_api
-from services.uploader.stores import turns as turn_taking
 from services.uploader.stores.github import MAX_FILE_BYTES, GitHubStore
 from services.uploader.stores.github_answers import blob_sha
-from services.uploader.stores.store import RateLimited, Unverified
-from services.uploader.stores.turns import Turns
+from services.uploader.stores.store import Unverified
 from shared.errors import Reject, Retry
-from shared.memory import MemoryBus
-from shared.topology import ACCOUNTS
 from tests.uploader.contract import DATA, NAME, StoreContract
-from tests.uploader.github_accounts import Fault, Rates
+from tests.uploader.github_files import PATH, Opened, contents, put_all
 from tests.uploader.github_routes import GitHub
-from tests.uploader.github_server import running_github
-
-TOKEN, WRONG = "token-octocat", "token-of-nobody-0123"
-PATH = f"{NAME[:10]}/{content_hash(DATA)[:2]}/{content_hash(DATA)}.webp"
-Opened = Callable[..., GitHubStore]
-
-
-def contents(count: int) -> dict[str, bytes]:
-    made = [DATA + b"%d" % number for number in range(count)]
-    return {object_name(content_hash(data), "image/webp", "2026/11/25"): data for data in made}
-
-
-async def put_all(store: GitHubStore, files: dict[str, bytes]) -> list[str]:
-    stored = await asyncio.gather(*(store.put(name, data, "image/webp") for name, data in files.items()))
-    return [each.url for each in stored]
-
-
-@pytest.fixture(params=["graphql", "git data", "like Gitea"])
-def kind(request: pytest.FixtureRequest) -> str:
-    return request.param
-
-
-@pytest.fixture
-def github(kind: str) -> GitHub:
-    github = GitHub({TOKEN: "octocat"}, Rates(writes_per_minute=10_000))
-    github.graphql, github.like_gitea = kind == "graphql", kind == "like Gitea"
-    return github
-
-
-@pytest.fixture
-def url(github: GitHub) -> Iterator[str]:
-    with running_github(github) as running:
-        yield running
-
-
-@pytest.fixture(autouse=True)
-def impatience(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("TOKEN", TOKEN)
-    monkeypatch.setenv("WRONG", WRONG)
-    monkeypatch.setattr(github_api, "FIRST_BACKOFF", 0.02)
-    monkeypatch.setattr(turn_taking, "LOOK_SECONDS", 0.01)
-
-
-@pytest.fixture
-async def opened(url: str) -> AsyncIterator[Opened]:
-    """Another replica's store of the same account."""
-    bucket = MemoryBus().bucket(ACCOUNTS)
-    settings = GitHubSettings(
-        name="gh",
-        owner="octocat",
-        token=Secret(env="TOKEN"),
-        api_url=url,
-        public_url=f"{url}/gh/{{owner}}/{{repository}}@{{ref}}/{{path}}",
-        writes_per_minute=10_000,
-        seconds_between_writes=0,
-        seconds_between_commits=0,
-    )
-
-    def open_store(**changes: object) -> GitHubStore:
-        turns = Turns()
-        turns.share(bucket)
-        stores.append(GitHubStore(replace(settings, **changes), turns))
-        return stores[-1]
-
-    stores: list[GitHubStore] = []
-    yield open_store
-    for store in stores:
-        await store.close()
-
-
-@pytest.fixture
-def store(opened: Opened) -> GitHubStore:
-    return opened()
 
 
 class TestGitHubStore(StoreContract):
@@ -207,84 +125,6 @@ async def test_a_foreign_writers_conflicts_are_retried_with_a_fresh_look(
     if kind == "graphql":
         assert sum(request.startswith("PUT") for _, request in github.account("octocat").requests) == 1
     assert len(repository.files("main")) == 1 + 1 + 5 + 3
-
-
-async def test_a_dropped_answer_does_not_store_twice(store: GitHubStore, github: GitHub) -> None:
-    github.faults = [Fault("^(PUT|PATCH|POST /graphql)", times=2, after=True)]
-    await put_all(store, contents(6))
-    assert len(github.repositories["octocat/cdn1"].files("main")) == 7
-
-
-@pytest.mark.parametrize("fault", [Fault(".", status=502), Fault("."), Fault(".", slow=0.3)])
-async def test_a_hiccup_is_repeated(store: GitHubStore, github: GitHub, fault: Fault) -> None:
-    await store.check()
-    github.faults = [replace(fault)]
-    assert (await store.put(NAME, DATA, "image/webp")).url
-
-
-async def test_a_server_that_stays_down_is_for_later(store: GitHubStore, github: GitHub) -> None:
-    github.faults = [Fault(".", times=1000, status=503)]
-    with pytest.raises(Retry, match="HTTP 503"):
-        await store.put(NAME, DATA, "image/webp")
-
-
-async def test_a_refused_token_is_said_and_not_repeated(opened: Opened) -> None:
-    store = opened(token=Secret(env="WRONG"))
-    for verb in (lambda: store.put(NAME, DATA, "image/webp"), store.check):
-        with pytest.raises(Retry, match=r"token refused \(401\)") as caught:
-            await verb()
-        assert WRONG not in str(caught.value)
-
-
-@pytest.mark.parametrize(
-    ("fault", "seconds"),
-    [
-        (Fault("PUT|POST", status=403, headers={"retry-after": "120"}), 120),
-        (Fault("PUT|POST", status=429, headers={"retry-after": "90"}), 90),
-        (Fault("PUT|POST", status=403, message="You have exceeded a secondary rate limit."), 60),
-        (Fault("PUT|POST", status=429), 60),
-    ],
-)
-async def test_a_rate_limit_is_for_later_and_nothing_is_asked_meanwhile(
-    store: GitHubStore, github: GitHub, fault: Fault, seconds: float
-) -> None:
-    github.faults = [replace(fault, times=1000)]
-    with pytest.raises(RateLimited) as caught:
-        await store.put(NAME, DATA, "image/webp")
-    assert caught.value.after == pytest.approx(seconds, abs=2)
-    asked = len(github.account("octocat").requests)
-    with pytest.raises(RateLimited):
-        await store.put(NAME, DATA, "image/webp")
-    assert len(github.account("octocat").requests) == asked
-
-
-async def test_other_replicas_keep_to_a_rate_limit_that_one_was_told(opened: Opened, github: GitHub) -> None:
-    github.faults = [Fault("PUT|POST", status=429, headers={"retry-after": "90"})]
-    with pytest.raises(RateLimited):
-        await opened().put(NAME, DATA, "image/webp")
-    with pytest.raises(RateLimited):
-        await opened().put(NAME, DATA, "image/webp")
-    assert github.repositories == {}
-
-
-async def test_a_forbidden_token_is_no_rate_limit(store: GitHubStore, github: GitHub) -> None:
-    github.faults = [Fault("PUT|POST", times=9, status=403, message="Resource not accessible by personal access token")]
-    with pytest.raises(Retry, match=r"token refused \(403\)") as caught:
-        await store.put(NAME, DATA, "image/webp")
-    assert not isinstance(caught.value, RateLimited)
-
-
-async def test_the_limits_are_kept_over_all_replicas(opened: Opened, github: GitHub) -> None:
-    github.rates = Rates(writes_per_minute=12)
-    replicas = [opened(writes_per_minute=12) for _ in range(2)]
-    files = list(contents(40).items())
-    results = await asyncio.gather(
-        *(replicas[number % 2].put(name, data, "image/webp") for number, (name, data) in enumerate(files)),
-        return_exceptions=True,
-    )
-    assert github.account("octocat").refused == 0
-    assert len(github.account("octocat").writes) <= 12
-    assert all(not isinstance(result, BaseException) or isinstance(result, RateLimited) for result in results)
 
 
 async def test_a_full_repository_makes_way_for_the_next_one(opened: Opened, github: GitHub) -> None:
