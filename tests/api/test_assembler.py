@@ -17,9 +17,9 @@ from shared.bus import Bus
 from shared.memory import MemoryBus
 from shared.messages import FeedFacts, Message, RecordCompleted, decode, encode
 from tests.api.builders import SITE, STARTED, article, failed, found, mirrored, polled, updated, wanted
+from tests.api.contract import RECORD, check_identities, check_keys
 from tests.api.postgres import new_database
 from tests.api.running import Site, eventually, next_due, running_api
-from tests.api.test_record import RECORD, check_identities, check_keys
 
 REQUEST = "0123456789abcdef0123456789abcdef_1"
 LATER = "fedcba9876543210fedcba9876543210_1"
