@@ -9,7 +9,7 @@ from typing import Protocol
 import msgspec
 import structlog
 
-from shared import metrics
+from shared import metrics, tracing
 from shared.bus import Bus, BusUnavailable, Delivery, Mailbox
 from shared.errors import Reject, Retry, Unavailable
 from shared.messages import AnyMessage, Message, decode
@@ -105,7 +105,9 @@ class Actor:
             await self._bury(delivery, f"not a message: {error}")
             await delivery.ack()
             return
-        with structlog.contextvars.bound_contextvars(**_log_context(message)), metrics.in_hand(self._name):
+        about = _log_context(message)
+        traced = tracing.span(str(message.__struct_config__.tag), delivery.headers, about.get("requestId", ""))
+        with structlog.contextvars.bound_contextvars(**about), metrics.in_hand(self._name), traced:
             async with _kept_alive(delivery):
                 await self._handle(delivery, message, envelope)
 

@@ -11,7 +11,7 @@ from typing import Protocol, TypeVar
 import structlog
 import uvloop
 
-from shared import logs
+from shared import logs, tracing
 from shared.bus import Bus
 from shared.errors import HalftoneError, Misconfigured
 from shared.nats import NatsBus
@@ -72,6 +72,7 @@ async def _run(name: str, settings: S, start: Callable[[Bus, S], Awaitable[Runni
         return service.not_ready() if service else "starting"
 
     tell_build(name, settings.revision)
+    tracing.start(name, settings.instance, settings.traces)
     ops = OpsServer(settings.ops_host, settings.ops_port, not_ready)
     if await _unless_stopped(_connect(bus, settings), stop):
         service = await start(bus, settings)
@@ -82,6 +83,7 @@ async def _run(name: str, settings: S, start: Callable[[Bus, S], Awaitable[Runni
         await _drain(service, settings.drain_seconds)
         await bus.close()
     ops.close()
+    tracing.stop()
     log.info("stopped")
 
 

@@ -30,6 +30,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["json", "text"] = "json"  # text is for people at a terminal
     drain_seconds: Seconds = 8.0  # how long work in hand may take to finish after SIGTERM
+    traces: str = ""  # URL of a collector that takes OpenTelemetry's traces by OTLP over HTTP; empty: none are made
     revision: str = ""  # of the sources that this was built from; images are told when they are built
     concurrency: Count = 0  # messages in hand at the most; 0: the service's own default
 

@@ -29,7 +29,7 @@ from services.fetcher.schedule import next_poll
 from services.fetcher.settings import FetcherSettings
 from services.fetcher.site import READ, Site
 from services.fetcher.websub import Subscriber, stretched
-from shared import metrics
+from shared import metrics, tracing
 from shared.actor import Actor, Envelope
 from shared.bus import Bus
 from shared.errors import HalftoneError, Reject, Retry
@@ -116,7 +116,8 @@ class Fetcher:
     async def _poll(self, config: FeedConfig, state: states.FeedState, about: FeedPolled) -> Outcome:
         """Return what the poll came to, failures too."""
         try:
-            outcome = await self._ask(config, state, about)
+            with tracing.span("poll", {}, about.request_id):
+                outcome = await self._ask(config, state, about)
         except HalftoneError as error:
             metrics.POLLS.labels("failed").inc()
             log.info("poll failed", feed=about.feed, reason=str(error))
@@ -129,10 +130,10 @@ class Fetcher:
         return outcome
 
     async def _ask(self, config: FeedConfig, state: states.FeedState, about: FeedPolled) -> Outcome:
-        with metrics.stage("poll") as watch:
-            web = PoliteWeb(self._web, self._politeness, ASKED if about.asked else SCHEDULED)
+        web = PoliteWeb(self._web, self._politeness, ASKED if about.asked else SCHEDULED)
+        with metrics.stage("poll"):
             polled = await poll(web, self._settings, config, state)
-        about = _with_http(about, polled, watch.ms)
+        about = _with_http(about, polled, web.took_ms)
         if polled.unchanged:
             after = states.unchanged(state, now_ms=_now_ms(), validators=polled.answer.validators)
             return Outcome(about, states.watch_redirect(after, polled.moved_to, now_ms=_now_ms()), polled.answer)

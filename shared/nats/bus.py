@@ -20,7 +20,7 @@ from nats.aio.client import Client
 from nats.js import JetStreamContext
 from nats.js.errors import APIError
 
-from shared import metrics
+from shared import metrics, tracing
 from shared.bus import Answer, BusUnavailable, NoReply, Oversized
 from shared.errors import Misconfigured
 from shared.messages import FeedDue, Message, encode
@@ -101,7 +101,7 @@ class NatsBus:
 
     async def publish(self, message: Message, *, headers: Mapping[str, str] | None = None) -> None:
         """See `Bus.publish`."""
-        all_headers = dict(headers or {})
+        all_headers = {**tracing.headers(getattr(message, "request_id", "")), **(headers or {})}
         if message.message_id:
             all_headers["Nats-Msg-Id"] = message.message_id
         await self.publish_raw(message.subject, encode(message), all_headers)
@@ -159,7 +159,9 @@ class NatsBus:
     async def request(self, message: Message, *, timeout: float) -> bytes:  # noqa: ASYNC109 - the wire's limit
         """See `Bus.request`."""
         try:
-            reply = await self._client.request(message.subject, encode(message), timeout=timeout)
+            reply = await self._client.request(
+                message.subject, encode(message), timeout=timeout, headers=tracing.headers() or None
+            )
         except nats.errors.MaxPayloadError as error:
             raise self._oversized(f"ask on {message.subject}") from error
         except TRANSIENT as error:

@@ -8,6 +8,7 @@ import structlog
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 
+from shared import tracing
 from shared.bus import Answer
 from shared.nats.errors import TRANSIENT
 
@@ -39,7 +40,8 @@ class NatsServing:
 
     async def _respond(self, message: Msg) -> None:
         try:
-            answer = await self._answer(message.data)
+            with tracing.span(message.subject, message.headers or {}):
+                answer = await self._answer(message.data)
             with suppress(*TRANSIENT):
                 await message.respond(answer)
         except Exception:

@@ -4,7 +4,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ SERVICES = ("uploader", "transcoder", "fetcher", "api")
 class GuardedSystem:
     """Where its parts are, and how to restart them."""
 
-    def __init__(self, broker: GuardedBroker, data: Path, site: str) -> None:
+    def __init__(self, broker: GuardedBroker, data: Path, site: str, settings: Mapping[str, str]) -> None:
         port = free_port()
         self.url = f"http://127.0.0.1:{port}"  # of the api
         self._ports = {name: free_port() for name in SERVICES}
@@ -33,6 +33,7 @@ class GuardedSystem:
             "HALFTONE_HOST_RATE": "0",
             "HALFTONE_HTTP_PORT": str(port),
             "HALFTONE_PUBLIC_URL": self.url,
+            **settings,
         }
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
 
@@ -101,11 +102,13 @@ def halftone(broker: GuardedBroker, user: str, *arguments: str) -> str:
 
 
 @contextmanager
-def guarded_system(broker: GuardedBroker, data: Path, site: str) -> Generator[GuardedSystem]:
+def guarded_system(
+    broker: GuardedBroker, data: Path, site: str, settings: Mapping[str, str] | None = None
+) -> Generator[GuardedSystem]:
     """Run provisioning and the four services while the block runs; `site` may be fetched from."""
     data.mkdir(parents=True, exist_ok=True)
     halftone(broker, "provision", "provision", "--subscriber", "subscriber")
-    system = GuardedSystem(broker, data, site)
+    system = GuardedSystem(broker, data, site, settings or {})
     try:
         for name in SERVICES:
             system.start(name)
