@@ -1,18 +1,21 @@
 """Polls of feeds whose host is being asked enough already, or wants to be left alone."""
 
+import time
 from collections.abc import AsyncIterator, Sequence
 
+import msgspec
 import pytest
 
 from services.fetcher.actor import PARSE, Fetcher
 from services.fetcher.feed import ParsedFeed
+from services.fetcher.politeness import HostState
 from services.fetcher.settings import FetcherSettings
 from shared.actor import Envelope
 from shared.feeds import FeedConfig, encode_config
 from shared.memory import MemoryBus
 from shared.messages import FeedDue, FeedPolled, Message
 from shared.sandbox import Sandbox
-from shared.topology import FEED_CONFIGS, FEED_STATES
+from shared.topology import FEED_CONFIGS, FEED_STATES, HOSTS
 from shared.web import Web
 from tests.servers import Site, running_site
 
@@ -72,3 +75,13 @@ async def test_the_schedules_feeds_of_such_a_host_come_again_when_it_may_be_aske
     await polls.of(1)
     assert (await polls.of(2), polls.site.paths()) == ([], ["/1"])
     assert await polls.bus.bucket(FEED_STATES).get("2") is None
+
+
+async def test_the_time_of_a_fetch_is_told_without_the_waiting(polls: Polls) -> None:
+    polls.site.page("/1", FEED)
+    lease = HostState(holder="another", until_ms=round(time.time() * 1000) + 3_000)
+    await polls.bus.bucket(HOSTS).put(f"polite.127.0.0.1_{polls.site.port}", msgspec.json.encode(lease))
+    told = (await polls.of(1, asked="r"))[-1]
+    assert isinstance(told, FeedPolled)
+    assert (told.ok, told.fetch_ms < 2_500) == (True, True)
+    assert time.time() * 1000 >= lease.until_ms
