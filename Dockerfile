@@ -1,7 +1,7 @@
 # One image per service, each with that service's dependencies only:
 #   docker build --target fetcher -t halftone-fetcher .        (transcoder, uploader, api, halftone)
 # `halftone` holds everything: the command line for operators, and the whole system in one container.
-# PYTHON_IMAGE and the PIP_* arguments let a build use a mirror.
+# PYTHON_IMAGE and the PIP_* arguments let a build use a mirror; TRACING=1 adds what OpenTelemetry's traces take.
 
 ARG PYTHON_IMAGE=python:3.11-slim-bookworm
 
@@ -14,24 +14,29 @@ RUN python3 -m venv --without-pip /opt/halftone && python3 -m venv /opt/pip
 COPY deploy/install-packages /usr/local/bin/
 
 FROM packages AS fetcher-packages
-COPY requirements-fetcher.txt ./
-RUN install-packages requirements-fetcher.txt
+COPY requirements-fetcher.txt requirements-tracing.txt ./
+ARG TRACING
+RUN install-packages requirements-fetcher.txt ${TRACING:+requirements-tracing.txt}
 
 FROM packages AS transcoder-packages
-COPY requirements-transcoder.txt ./
-RUN install-packages requirements-transcoder.txt
+COPY requirements-transcoder.txt requirements-tracing.txt ./
+ARG TRACING
+RUN install-packages requirements-transcoder.txt ${TRACING:+requirements-tracing.txt}
 
 FROM packages AS uploader-packages
-COPY requirements-uploader.txt ./
-RUN install-packages requirements-uploader.txt
+COPY requirements-uploader.txt requirements-tracing.txt ./
+ARG TRACING
+RUN install-packages requirements-uploader.txt ${TRACING:+requirements-tracing.txt}
 
 FROM packages AS api-packages
-COPY requirements-api.txt ./
-RUN install-packages requirements-api.txt
+COPY requirements-api.txt requirements-tracing.txt ./
+ARG TRACING
+RUN install-packages requirements-api.txt ${TRACING:+requirements-tracing.txt}
 
 FROM packages AS halftone-packages
-COPY requirements.txt ./
-RUN install-packages requirements.txt
+COPY requirements.txt requirements-tracing.txt ./
+ARG TRACING
+RUN install-packages requirements.txt ${TRACING:+requirements-tracing.txt}
 
 FROM ${PYTHON_IMAGE} AS runtime
 # tini reaps the sandbox's children and passes SIGTERM on; libseccomp2 is what confines them.

@@ -65,7 +65,7 @@ check: lint types imports test ## Everything that must hold before a commit
 lock: setup ## Pin the dependencies anew, with hashes, without hosts
 	for part in "standalone requirements.txt" "dev requirements-dev.txt" \
 	  "fetcher requirements-fetcher.txt" "transcoder requirements-transcoder.txt" \
-	  "uploader requirements-uploader.txt" "api requirements-api.txt"; do set -- $$part; \
+	  "uploader requirements-uploader.txt" "api requirements-api.txt" "tracing requirements-tracing.txt"; do set -- $$part; \
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-annotate --python-version 3.11 \
 	  --extra $$1 pyproject.toml -o $$2; done
 

@@ -53,10 +53,12 @@ def configure(folder: Path, port: int, monitor: int) -> Path:
 
 
 @contextmanager
-def guarded_broker(folder: Path) -> Generator[GuardedBroker]:
-    """Run it while the block runs."""
+def guarded_broker(folder: Path, *, tls: str = "") -> Generator[GuardedBroker]:
+    """Run it while the block runs; `tls` is what its tls.conf says."""
     port, monitor = free_port(), free_port()
     main = configure(folder, port, monitor)
+    if tls:
+        (folder / "tls.conf").write_text(tls)
     with (folder / "broker.log").open("wb") as log:
         process = subprocess.Popen(
             [executable(), "--config", main], stdout=log, stderr=log, env={"PATH": os.environ["PATH"]}
