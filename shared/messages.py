@@ -57,6 +57,14 @@ class WantedImage(msgspec.Struct, frozen=True, kw_only=True):
     role: str  # "cover", "body" or "icon"
 
 
+class Enclosure(msgspec.Struct, frozen=True, kw_only=True):
+    """A file that an article carries along: a podcast's episode, for one."""
+
+    url: str
+    type: str = ""  # media type; empty: the feed does not say
+    length: int = 0  # bytes, as the feed says; 0: unknown
+
+
 class Article(msgspec.Struct, frozen=True, kw_only=True):
     """An article as its feed gives it, the body with its source image URLs."""
 
@@ -72,6 +80,7 @@ class Article(msgspec.Struct, frozen=True, kw_only=True):
     images: tuple[WantedImage, ...] = ()  # every use: the cover's first, then the body's in their order
     covers: tuple[str, ...] = ()  # ids of images that may be the cover, best first; the first has the cover's use
     guid: str = ""  # the entry's own id
+    enclosures: tuple[Enclosure, ...] = ()  # in the order of the feed
 
 
 class ArticleFound(Message, frozen=True, kw_only=True, tag="article.found"):

@@ -7,12 +7,14 @@ import re
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from email.utils import format_datetime
+from mimetypes import guess_type
+from urllib.parse import urlsplit
 from xml.sax.saxutils import escape, quoteattr
 
 import msgspec
 
 from shared.html import rewrite_images
-from shared.messages import Article
+from shared.messages import Article, Enclosure
 
 _ILLEGAL = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")  # XML 1.0, production 2
 _IRI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:[^\s<>\"{}|\\^`]+")
@@ -33,6 +35,11 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
         """The body, its images from the CDN."""
         body = self.article.body
         return rewrite_images(body, self.urls) if self.article.body_type == "html" else body
+
+    @property
+    def enclosures(self) -> list[Enclosure]:
+        """The files it carries along, each with a media type, which all three formats want; images from the CDN."""
+        return [_mirrored(it, self.urls.get(it.url)) for it in self.article.enclosures]
 
 
 class Feed(msgspec.Struct, frozen=True, kw_only=True):
@@ -86,6 +93,9 @@ def _atom_entry(entry: Entry) -> Iterator[str]:
     yield f"<updated>{_rfc3339(max(entry.updated_ms, article.published_ms or 0))}</updated>"
     if article.author:
         yield f"<author><name>{_text(article.author)}</name></author>"
+    for it in entry.enclosures:
+        length = f" length={_quoted(str(it.length))}" if it.length else ""
+        yield f"<link rel={_quoted('enclosure')} type={_quoted(it.type)}{length} href={_quoted(it.url)}/>"
     yield f"<content type={_quoted(article.body_type)}>{_text(entry.html)}</content>"
     if entry.cover:
         yield f"<media:thumbnail url={_quoted(entry.cover)}/>"
@@ -122,6 +132,8 @@ def _rss_item(entry: Entry) -> Iterator[str]:
         yield f"<dc:creator>{_text(article.author)}</dc:creator>"
     html = entry.html if article.body_type == "html" else f"<pre>{escape(entry.html)}</pre>"
     yield f"<content:encoded>{_text(html)}</content:encoded>"
+    for it in entry.enclosures:
+        yield f"<enclosure url={_quoted(it.url)} length={_quoted(str(it.length))} type={_quoted(it.type)}/>"
     if entry.cover:
         yield f"<media:thumbnail url={_quoted(entry.cover)}/>"
     yield "</item>"
@@ -147,9 +159,25 @@ def _json_item(entry: Entry) -> dict[str, object]:
         "date_published": _rfc3339(article.published_ms) if article.published_ms is not None else None,
         "date_modified": _rfc3339(entry.updated_ms) if entry.updated_ms != entry.created_ms else None,
         "authors": [{"name": article.author}] if article.author else None,
+        "attachments": [_attachment(it) for it in entry.enclosures],
     }
     made: dict[str, object] = {"id": article.guid or article.link, "url": article.link, content: entry.html}
     return made | {name: value for name, value in optional.items() if value}
+
+
+def _attachment(it: Enclosure) -> dict[str, object]:
+    return {"url": it.url, "mime_type": it.type} | ({"size_in_bytes": it.length} if it.length else {})
+
+
+def _mirrored(it: Enclosure, url: str | None) -> Enclosure:
+    if url:
+        return Enclosure(url=url, type=_guessed_type(url))
+    return Enclosure(url=it.url, type=it.type or _guessed_type(it.url), length=it.length)
+
+
+def _guessed_type(url: str) -> str:
+    guessed, _ = guess_type(urlsplit(url).path, strict=False)  # strict: without image/webp
+    return guessed or "application/octet-stream"
 
 
 def _iri(article: Article) -> str:

@@ -8,7 +8,16 @@ import msgspec
 from services.fetcher.feed import Entry, ParsedFeed
 from services.fetcher.images import Image
 from services.fetcher.state import News
-from shared.messages import Article, ArticleFound, ArticleUpdated, FeedFacts, FeedPolled, ImageJob, WantedImage
+from shared.messages import (
+    Article,
+    ArticleFound,
+    ArticleUpdated,
+    Enclosure,
+    FeedFacts,
+    FeedPolled,
+    ImageJob,
+    WantedImage,
+)
 from shared.urls import image_id
 
 WEEK_MS = 7 * 86_400_000
@@ -88,6 +97,7 @@ def _article(entry: Entry, found_ms: int) -> Article:
         images=(*cover, *body),
         covers=tuple(image_id(source) for source in entry.covers),
         guid=entry.id,
+        enclosures=tuple(Enclosure(url=it.url, type=it.type, length=it.length) for it in entry.enclosures),
     )
 
 

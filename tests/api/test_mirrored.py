@@ -10,7 +10,8 @@ import pytest
 from reader import Reader, make_reader
 
 from services.api.mirrored import Entry, Feed, render
-from tests.api.builders import SITE, STARTED, article, mirrored, wanted
+from shared.messages import Enclosure
+from tests.api.builders import SITE, STARTED, article, found, mirrored, polled, wanted
 from tests.api.running import Site
 from tests.api.stories import ONE, THREE, TWO, told
 
@@ -100,6 +101,43 @@ async def test_a_mirrored_feed_has_the_sources_entries_with_images_from_the_cdn(
         assert two.author == "Ann"
     assert mirrored("a.gif").url in answer.text
     assert f'src=\\"{SITE}/a.gif' not in answer.text
+
+
+EPISODE = Enclosure(url=f"{SITE}/episode 1.mp3?a=1&b=2", type="audio/mpeg", length=123_456)
+UNTYPED = Enclosure(url=f"{SITE}/notes.pdf?v=1")
+PICTURE = Enclosure(url=f"{SITE}/a.gif", type="image/gif", length=99)
+CARRIED = {
+    EPISODE.url: ("audio/mpeg", 123_456),
+    UNTYPED.url: ("application/pdf", 0),
+    "http://cdn.example/a.webp": ("image/webp", 0),
+}
+
+
+@pytest.mark.parametrize("form", ["atom", "rss"])
+def test_enclosures_go_along_and_images_among_them_come_from_the_cdn(form: str) -> None:
+    parsed: Any = parse(render(feed(entry("one", enclosures=(EPISODE, UNTYPED, PICTURE))), form))
+    carried: list[Any] = parsed.entries[0].enclosures
+
+    assert not parsed.bozo
+    assert {it.href: (it.type, int(it.get("length", 0))) for it in carried} == CARRIED
+
+
+def test_json_feed_has_enclosures_as_attachments() -> None:
+    (item,) = msgspec.json.decode(render(feed(entry("one", enclosures=(EPISODE, UNTYPED, PICTURE))), "json"))["items"]
+    attachments: list[dict[str, Any]] = item["attachments"]
+
+    assert {it["url"]: (it["mime_type"], it.get("size_in_bytes", 0)) for it in attachments} == CARRIED
+
+
+async def test_a_podcasts_audio_is_in_its_mirrored_feed(site: Site) -> None:
+    number, _ = await told(site)
+    episode = article("episode", enclosures=(EPISODE,))
+    await site.say(found("e_1", episode, feed=number), polled("e_1", episode, feed=number))
+    await site.record("e_1")
+    answer = await site.client.get(f"/feeds/{number}.json")
+
+    (attachments,) = (item["attachments"] for item in answer.json()["items"] if item["url"] == episode.link)
+    assert [it["url"] for it in attachments] == [EPISODE.url]
 
 
 async def test_an_unchanged_mirrored_feed_is_not_sent_again(site: Site) -> None:

@@ -1,10 +1,20 @@
 """What a poll found, as messages: pure, from parsed feeds written down here."""
 
 from services.fetcher import announce
+from services.fetcher import feed as feeds
 from services.fetcher.feed import Entry, ParsedFeed
 from services.fetcher.images import Image
 from services.fetcher.state import News
-from shared.messages import Article, ArticleFound, ArticleUpdated, FeedFacts, FeedPolled, ImageJob, WantedImage
+from shared.messages import (
+    Article,
+    ArticleFound,
+    ArticleUpdated,
+    Enclosure,
+    FeedFacts,
+    FeedPolled,
+    ImageJob,
+    WantedImage,
+)
 from shared.urls import image_id, link_md5
 
 NOW = 1_700_000_000_000
@@ -49,6 +59,7 @@ def test_an_article_is_told_as_its_feed_gives_it() -> None:
         published="Mon, 27 Jul 2020 00:00:00 GMT",
         published_ms=5,
         body="<p>b</p>",
+        enclosures=(feeds.Enclosure(url("e.mp3"), "audio/mpeg", 7),),
     )
     expected = Article(
         link_md5=link_md5(url("a")),
@@ -60,6 +71,7 @@ def test_an_article_is_told_as_its_feed_gives_it() -> None:
         published_ms=5,
         found_ms=NOW,
         guid="guid",
+        enclosures=(Enclosure(url=url("e.mp3"), type="audio/mpeg", length=7),),
     )
     assert announce.articles(feed(told), news(new=(told,)), ABOUT) == [
         ArticleFound(request_id="r1", feed=7, position=0, article=expected)
