@@ -6,6 +6,7 @@ import pytest
 from msgspec.structs import replace
 
 from services.uploader.secret import Secret
+from services.uploader.stores import turns
 from services.uploader.stores.github import GitHubStore
 from services.uploader.stores.store import RateLimited
 from shared.errors import Retry
@@ -91,3 +92,14 @@ async def test_the_limits_are_kept_over_all_replicas(opened: Opened, github: Git
     assert github.account("octocat").refused == 0
     assert len(github.account("octocat").writes) <= 12
     assert all(not isinstance(result, BaseException) or isinstance(result, RateLimited) for result in results)
+
+
+async def test_who_was_stopped_in_the_middle_of_a_turn_writes_nothing_more(
+    store: GitHubStore, github: GitHub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await store.put(NAME, DATA, "image/webp")
+    monkeypatch.setattr(turns, "LEASE_SECONDS", 0.0)
+    writes = len(github.account("octocat").writes)
+    with pytest.raises(Retry, match="another uploader may be writing"):
+        await put_all(store, contents(3))
+    assert len(github.account("octocat").writes) == writes

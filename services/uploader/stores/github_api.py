@@ -139,6 +139,8 @@ class GitHubApi:
     async def _afford(self, *, write: bool) -> None:
         while pause := rules.wait(self.budget, self.limits, time.time(), write=write):
             await self._pause(pause)
+        if write and self._turn and not self._turn.held:
+            raise Retry("GitHub: we were away for so long that another uploader may be writing")
         self.budget = rules.spent(self.budget, time.time(), write=write)
 
     async def _pause(self, seconds: float) -> None:

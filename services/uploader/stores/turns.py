@@ -40,12 +40,18 @@ _decode = msgspec.json.Decoder(Ledger).decode
 class Turn:
     """The right to write; whoever has it keeps the ledger."""
 
-    def __init__(self, bucket: KeyValue, key: str, ledger: Ledger, revision: int) -> None:
+    def __init__(self, bucket: KeyValue, key: str, ledger: Ledger, revision: int, written: float) -> None:
         self._bucket = bucket
         self._key = key
         self._revision = revision
         self._writing = asyncio.Lock()
+        self._written = written
         self.ledger = ledger
+
+    @property
+    def held(self) -> bool:
+        """Whether nobody can have taken us for dead: a process that was stopped for a while learns it here."""
+        return time.monotonic() - self._written < LEASE_SECONDS
 
     async def renew(self) -> None:
         """Write the ledger down every few seconds, until cancelled or the turn is lost."""
@@ -69,8 +75,9 @@ class Turn:
 
     async def _write(self) -> None:
         async with self._writing:
-            value = msgspec.json.encode(self.ledger)
+            value, now = msgspec.json.encode(self.ledger), time.monotonic()
             self._revision = await self._bucket.update(self._key, value, self._revision)
+            self._written = now
 
 
 class Turns:
@@ -124,7 +131,7 @@ class Turns:
 
     async def _begin(self, key: str, ledger: Ledger, entry: KeyEntry | None) -> Turn | None:
         ours = msgspec.structs.replace(ledger, writer=self._us, beat=0)
-        value = msgspec.json.encode(ours)
+        value, now = msgspec.json.encode(ours), time.monotonic()
         try:
             if entry is None:
                 revision = await self._bucket.create(key, value)
@@ -132,4 +139,4 @@ class Turns:
                 revision = await self._bucket.update(key, value, entry.revision)
         except Conflict:
             return None
-        return Turn(self._bucket, key, ours, revision)
+        return Turn(self._bucket, key, ours, revision, now)
