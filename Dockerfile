@@ -42,7 +42,7 @@ FROM ${PYTHON_IMAGE} AS runtime
 # tini reaps the sandbox's children and passes SIGTERM on; libseccomp2 is what confines them.
 RUN apt-get update -qq \
  && apt-get install -y -qq --no-install-recommends tini libseccomp2 \
- && rm -rf /var/lib/apt/lists/* \
+ && rm -rf /var/lib/apt/lists/* /var/cache/apt/* \
  && useradd --system --uid 10001 --no-create-home --home-dir /data --shell /usr/sbin/nologin halftone \
  && install -d -o halftone -g halftone /data
 ARG REVISION=
