@@ -166,7 +166,8 @@ def _json_item(entry: Entry) -> dict[str, object]:
 
 
 def _attachment(it: Enclosure) -> dict[str, object]:
-    return {"url": it.url, "mime_type": it.type} | ({"size_in_bytes": it.length} if it.length else {})
+    size: dict[str, object] = {"size_in_bytes": it.length} if it.length else {}
+    return {"url": it.url, "mime_type": it.type, **size}
 
 
 def _mirrored(it: Enclosure, url: str | None) -> Enclosure:

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Coroutine
 from importlib import import_module
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from cyclopts import App, CycloptsError, Parameter
 from cyclopts.validators import Number
@@ -31,6 +31,7 @@ Retention = Annotated[
     ),
 ]
 Delete = Annotated[bool, Parameter(negative="", help="Remove them.")]
+Scope = Literal["read", "write", "admin"]
 Port = Annotated[int, Parameter(validator=Number(gte=1, lte=65_535))]
 
 DEFAULT_DATA = Path("data")
@@ -233,6 +234,43 @@ def drop(*numbers: int, everything: All = False, data: Data = DEFAULT_DATA) -> N
     from services.standalone import dlq as letters
 
     _run(letters.drop_letters(data, numbers, everything=everything))
+
+
+tokens = App(name="tokens", help="Who may use the API: without tokens it serves this machine only.")
+app.command(tokens)
+
+
+@tokens.command(name="new")
+def new_token(name: str, *, scope: Scope = "read", data: Data = DEFAULT_DATA) -> None:
+    """Print a new token: it is shown this once. From the first one on, everybody needs one.
+
+    Args:
+        name: What it is for.
+        scope: What it may: read, write as well, or admin, which makes tokens over HTTP, too.
+    """
+    from services.standalone import tokens as keys
+
+    _run(keys.new_token(data, name, scope))
+
+
+@tokens.command(name="list")
+def list_tokens(*, data: Data = DEFAULT_DATA) -> None:
+    """Print a line per token: number, scope, day, name."""
+    from services.standalone import tokens as keys
+
+    _run(keys.list_tokens(data))
+
+
+@tokens.command
+def revoke(number: int, *, data: Data = DEFAULT_DATA) -> None:
+    """Take a token's rights.
+
+    Args:
+        number: As `list` prints it.
+    """
+    from services.standalone import tokens as keys
+
+    _run(keys.revoke_token(data, number))
 
 
 def _origins(allowed: tuple[str, ...]) -> str:

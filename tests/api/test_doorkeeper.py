@@ -7,7 +7,7 @@ import pytest
 
 from services.api.app import start
 from services.api.database import Database
-from services.api.doorkeeper import REMEMBERED_SECONDS
+from services.api.doorkeeper import REMEMBERED_SECONDS, Doorkeeper
 from services.api.settings import ApiSettings
 from services.api.tokens import check_token, list_tokens, new_token, revoke_token
 from shared.errors import Misconfigured, Reject
@@ -104,6 +104,12 @@ async def test_another_site_cannot_post(site: Site) -> None:
 async def test_without_tokens_it_listens_to_this_machine_only(memory_bus: MemoryBus, tmp_path: Path) -> None:
     with pytest.raises(Misconfigured, match="halftone tokens new"):
         await start(memory_bus, ApiSettings(data=tmp_path, http_host="0.0.0.0", http_port=0))
+
+
+async def test_the_end_of_the_last_token_lets_no_other_machine_in(database: Database, tmp_path: Path) -> None:
+    for host, closed in (("0.0.0.0", True), ("127.0.0.1", False)):
+        keeper = Doorkeeper(database, ApiSettings(data=tmp_path, http_host=host))
+        assert await keeper.is_closed() is closed
 
 
 async def test_a_token_that_asks_too_often_has_to_wait(memory_bus: MemoryBus, tmp_path: Path) -> None:

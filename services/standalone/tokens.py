@@ -1,0 +1,58 @@
+"""`halftone tokens`: who may use the API, in the database of the data directory or of HALFTONE_DATABASE_URL."""
+
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+from services.api import tokens
+from services.api.database import Database, open_database
+from services.api.settings import ApiSettings
+from shared.errors import HalftoneError
+from shared.settings import load
+
+
+class NoSuchToken(HalftoneError):
+    """There is no token with rights of that number."""
+
+
+async def new_token(data: Path, name: str, scope: str) -> None:
+    """Print a new token alone on stdout, so that a script can take it."""
+    async with _database(data) as database:
+        print(await tokens.new_token(database, name, scope))
+
+
+async def list_tokens(data: Path) -> None:
+    """Print a line per token, oldest first."""
+    async with _database(data) as database:
+        known = await tokens.list_tokens(database)
+    for token in known:
+        revoked = f"revoked {_day(token.revoked_ms)}" if token.revoked_ms else ""
+        print(f"{token.id:>4}  {token.scope:<5}  made {_day(token.created_ms)}  {token.name}  {revoked}".rstrip())
+    if not known:
+        print("no tokens: everybody on this machine is let in, and nobody else")
+
+
+async def revoke_token(data: Path, number: int) -> None:
+    """Take a token's rights.
+
+    Raises:
+        NoSuchToken: There is none, or it has none any longer.
+    """
+    async with _database(data) as database:
+        if not await tokens.revoke_token(database, number):
+            raise NoSuchToken(f"no token with rights has the number {number}: `halftone tokens list` shows them")
+    print(f"revoked token {number}")
+
+
+@asynccontextmanager
+async def _database(data: Path) -> AsyncGenerator[Database]:
+    database = await open_database(load(ApiSettings).database_url, data)
+    try:
+        yield database
+    finally:
+        await database.close()
+
+
+def _day(ms: int) -> str:
+    return f"{datetime.fromtimestamp(ms / 1000, UTC):%Y-%m-%d}"
