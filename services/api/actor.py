@@ -13,6 +13,7 @@ replica may die at any point and another goes on.
 from collections.abc import AsyncIterator, Sequence
 
 from services.api.batch import Received
+from services.api.feeds import Feeds
 from services.api.writer import Writer
 from shared.actor import Envelope
 from shared.errors import Reject, Retry
@@ -38,14 +39,17 @@ class Assembler:
     consumer: Consumer = API
     max_tries: int = MAX_TRIES
 
-    def __init__(self, writer: Writer) -> None:
+    def __init__(self, writer: Writer, feeds: Feeds) -> None:
         self._writer = writer
+        self._feeds = feeds
 
     async def handle(self, message: AnyMessage, envelope: Envelope) -> AsyncIterator[Sequence[Message]]:
         """See `Handler`: ends once the event is committed."""
         match message:
             case ArticleFound() | ArticleUpdated() | FeedPolled() | ImageMirrored() | ImageFailed() | RecordCompleted():
                 await self._writer.write(Received(message, envelope))
+                if isinstance(message, FeedPolled) and message.facts and message.facts.website:
+                    await self._feeds.tell_again(message.feed)  # that it has an address of its own
             case _:
                 raise Reject(f"{type(message).__name__} is no event")
         yield ()

@@ -46,7 +46,7 @@ class Running:
         self._server = WebServer(application(self.api), settings.http_host, settings.http_port)
         self._completer = Completer(database, bus, words, waiters, deadline=deadline)
         self._writer = Writer(database, deadline=deadline, affected=self._written)
-        self._actor = Actor(bus, Assembler(self._writer), tasks=settings.concurrency or IN_HAND)
+        self._actor = Actor(bus, Assembler(self._writer, self.api.feeds), tasks=settings.concurrency or IN_HAND)
         self._clock = Clock(self.api, self._completer)
 
     @property

@@ -133,12 +133,13 @@ async def _write_feeds(connection: AsyncConnection, polled: Sequence[FeedPolled]
                 "title": _storable(facts.title),
                 "description": _storable(facts.description),
                 "link": _storable(facts.link),
-                "website": facts.website,
                 "weekly": facts.weekly,
                 "icon": facts.icon,
                 "icon_image": event.icon.image if event.icon else None,
                 "updated_ms": event.started_ms,
             }
+            if facts.website:  # a page led to the feed: from now on the feed itself is polled, at one request
+                values |= {"url": facts.url, "website": facts.website}
         newest = or_(feeds.c.polled_ms.is_(None), feeds.c.polled_ms <= event.started_ms)
         await connection.execute(update(feeds).where(feeds.c.id == event.feed, newest).values(values))
 

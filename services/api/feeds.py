@@ -54,6 +54,13 @@ class Feeds:
             await self.tell(row)
         return row
 
+    async def tell_again(self, feed: int) -> None:
+        """Have the fetcher know what a poll has changed of the feed."""
+        async with self._database.read() as connection:
+            row = (await connection.execute(select(feeds).where(feeds.c.id == feed))).first()
+        if row:
+            await self.tell(row)
+
     async def tell(self, row: FeedRow) -> None:
         """Have the fetcher know the feed as it is now."""
         await self._configs.put(str(row.id), encode_config(config_of(row)))

@@ -183,7 +183,7 @@ def _feed(facts: Facts, wording: Wording, polled: FeedPolled | None) -> RecordFe
         name=row.name or read.title,
         url=row.url or read.url,
         subscriber=int(row.subscribed),
-        website=read.website,
+        website=read.website or row.website,
         icon=read.icon,
         icon_url=row.icon_url,
         description=read.description,

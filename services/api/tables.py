@@ -27,8 +27,8 @@ feeds = Table(
     "feeds",
     metadata,
     Column("id", Integer, primary_key=True, autoincrement=True),
-    Column("url", Text, nullable=False),  # as asked for
-    Column("url_key", Text, nullable=False, unique=True),  # shared.urls.feed_token: one row per feed
+    Column("url", Text, nullable=False),  # as asked for; the feed's own once a page has led to it
+    Column("url_key", Text, nullable=False, unique=True),  # feed_token of what was asked for: one row per feed
     Column("token", Text, nullable=False, unique=True),  # in the paths of its mirrored feeds: unguessable
     Column("subscribed", Boolean, nullable=False, server_default=false()),
     Column("paused", Boolean, nullable=False, server_default=false()),
@@ -50,7 +50,7 @@ feeds = Table(
     Column("title", Text, nullable=False, server_default=""),
     Column("description", Text, nullable=False, server_default=""),
     Column("link", Text, nullable=False, server_default=""),
-    Column("website", Text),
+    Column("website", Text),  # the page that led to the feed
     Column("weekly", Integer),
     Column("icon", Text),
     Column("icon_image", Text),  # its image id

@@ -14,8 +14,10 @@ from services.api.completer import Built
 from services.api.tables import image_uses, polls, touched
 from services.api.wire import Record
 from shared.bus import Bus
+from shared.feeds import FeedConfig, decode_config
 from shared.memory import MemoryBus
 from shared.messages import FeedFacts, Message, RecordCompleted, decode, encode
+from shared.topology import FEED_CONFIGS
 from tests.api.builders import SITE, STARTED, article, failed, found, mirrored, polled, updated, wanted
 from tests.api.contract import RECORD, check_identities, check_keys
 from tests.api.postgres import new_database
@@ -330,3 +332,23 @@ def story_of(name: str) -> list[Message]:
     """Thirty polls that all want the same three images, and one of their own that fails."""
     own = article(f"own-{name}", wanted("a.gif"), wanted("b.png"), wanted("c.jpg"), wanted(f"{name}.png"))
     return [found(name, own), polled(name, own), *STORY[4:7], failed(f"{name}.png")]
+
+
+async def test_a_feed_that_a_page_led_to_is_polled_at_its_own_address_from_then_on(site: Site) -> None:
+    page, own = f"{SITE}/", f"{SITE}/feed.xml"
+    feed = (await site.client.post("/api/feeds", json={"url": page})).json()["id"]
+    await site.say(polled(REQUEST, feed=feed, facts=FeedFacts(title="A", url=own, website=page)))
+    config = await eventually(lambda: config_of(site, feed), lambda config: config.url == own)
+    first = await site.record(REQUEST)
+    await site.say(polled(LATER, feed=feed, started_ms=STARTED + 1, facts=FeedFacts(title="A", url=own)))
+    later = await site.record(LATER)
+
+    assert config.subscribed
+    assert [(it["feed"]["url"], it["feed"]["website"]) for it in (first, later)] == [(own, page)] * 2
+    assert (await site.client.post("/api/feeds", json={"url": page})).json()["id"] == feed
+
+
+async def config_of(site: Site, feed: int) -> FeedConfig:
+    entry = await site.bus.bucket(FEED_CONFIGS).get(str(feed))
+    assert entry
+    return decode_config(entry.value)
