@@ -1,15 +1,18 @@
 """The database: migrated as the tables say, by one process at a time, and kept from growing for ever."""
 
 import asyncio
+import subprocess
+import sys
 import time
 from pathlib import Path
 
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, event, func, select, text, update
 
-from services.api.database import Database, open_database
+from services.api.database import HEAD, MIGRATIONS, Database, open_database
 from services.api.retention import forget
 from services.api.tables import articles, events, feeds, image_uses, metadata, poll_articles, polls
 from shared.memory import MemoryBus
@@ -40,6 +43,30 @@ async def test_processes_that_start_together_migrate_once(tmp_path: Path, postgr
             assert len((await connection.execute(text("SELECT version_num FROM alembic_version"))).all()) == 1
         for database in opened:
             await database.close()
+
+
+def test_head_is_the_newest_migration() -> None:
+    assert ScriptDirectory(str(MIGRATIONS)).get_current_head() == HEAD
+
+
+async def test_a_current_database_is_opened_without_alembic(migrated: Path) -> None:
+    assert await is_alembic_loaded(migrated.parent) is False
+
+
+async def test_a_new_database_is_migrated(tmp_path: Path) -> None:
+    assert await is_alembic_loaded(tmp_path) is True
+
+
+async def is_alembic_loaded(data: Path) -> bool:
+    """Open the database in a process of its own; return whether Alembic was imported for it."""
+    script = (
+        "import asyncio, sys; from pathlib import Path; from services.api.database import open_database\n"
+        "async def main(): await (await open_database('', Path(sys.argv[1]))).close()\n"
+        "asyncio.run(main()); print('alembic' in sys.modules)"
+    )
+    process = await asyncio.create_subprocess_exec(sys.executable, "-c", script, str(data), stdout=subprocess.PIPE)
+    printed, _ = await process.communicate()
+    return {"True\n": True, "False\n": False}[printed.decode()]
 
 
 async def test_what_a_failed_block_wrote_is_not_there(database: Database) -> None:
