@@ -33,7 +33,12 @@ async def test_nothing_that_a_client_sends_is_answered_by_a_defect(
             stderr=asyncio.subprocess.STDOUT,
             cwd=tmp_path,
         )
-        output, _ = await asyncio.wait_for(process.communicate(), 100)
+        try:
+            output, _ = await asyncio.wait_for(process.communicate(), 110)
+        finally:
+            if process.returncode is None:
+                process.kill()
+                await process.communicate()
 
     assert process.returncode == 0, output.decode()[-4_000:]
 
