@@ -44,10 +44,11 @@ async def collect(data: Path, *, retention_days: float, delete: bool) -> None:
     referenced = await _in_database(data)
     async with administration(data) as bus:
         referenced |= await _remembered(bus.bucket(IMAGES))
-    if delete and not referenced:
-        raise Misconfigured("nothing refers to any object: all would go. Is this the right database and broker?")
+    dry = not delete or not referenced
     async with uploader_beside(data) as uploader:
-        collected = await collect_garbage(uploader, referenced, retention=retention_days * DAY, dry_run=not delete)
+        collected = await collect_garbage(uploader, referenced, retention=retention_days * DAY, dry_run=dry)
+    if delete and dry and any(account.garbage for account in collected):
+        raise Misconfigured("nothing refers to any object: all would go. Is this the right database and broker?")
     _tell(collected, delete=delete)
 
 

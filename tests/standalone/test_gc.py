@@ -117,6 +117,14 @@ async def test_nothing_goes_where_nothing_at_all_is_referred_to(nats_bus: NatsBu
     assert left(data) == hashes(b"everything")
 
 
+async def test_a_system_that_has_stored_nothing_yet_has_nothing_to_remove(
+    data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    await (await open_database("", data)).close()
+    await collect(data, retention_days=DAYS, delete=True)
+    assert capsys.readouterr().out.count("0 objects (0 bytes), 0 (0 bytes) that nothing refers to") == 4
+
+
 async def test_a_data_directory_without_a_database_is_refused(data: Path) -> None:
     with pytest.raises(Misconfigured, match="no database in"):
         await collect(data, retention_days=DAYS, delete=False)
