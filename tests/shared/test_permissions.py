@@ -12,8 +12,10 @@ from prometheus_client import REGISTRY
 from shared.bus import BusUnavailable
 from shared.messages import FeedPolled, ImageJob, decode
 from shared.nats import NatsBus, bus, provision
-from shared.topology import ACCOUNTS, API, BUCKETS, CONSUMERS, STREAMS, subscriber
+from shared.topology import ACCOUNTS, API, BUCKETS, CONSUMERS, IMAGES, STREAMS, subscriber
 from tests.deploy.guarded_broker import GuardedBroker, guarded_broker
+
+pytestmark = pytest.mark.xdist_group("shared-permissions")  # one worker: what they share is made once
 
 USERS = ("fetcher", "transcoder", "uploader", "api", "provision", "operator", "subscriber")
 
@@ -90,7 +92,13 @@ MAY_PUBLISH = {
         *_writes("websub"),
         *_reads("accounts"),
     ],
-    "operator": ["feed.due.1", "job.image.x", "evt.*", *_watches("DLQ"), "$JS.API.STREAM.MSG.DELETE.DLQ"],
+    "operator": [
+        *("feed.due.1", "job.image.x", "evt.*", "$JS.API.STREAM.MSG.DELETE.DLQ"),
+        *_watches("DLQ"),
+        *_writes("renditions"),
+        *_writes("accounts"),
+        *_reads("images"),
+    ],
     "subscriber": _takes("EVENTS", "subscriber"),
     "provision": [
         *(f"$JS.API.STREAM.{verb}.{stream}" for verb in ("INFO", "CREATE", "UPDATE") for stream in _STREAM_NAMES),
@@ -193,6 +201,17 @@ async def test_a_subscriber_outside_gets_nothing_from_the_apis_durable(broker: G
     with pytest.raises(TimeoutError):
         await asyncio.wait_for(mailbox.receive(), 1)
     await outside.close()
+
+
+@pytest.mark.live
+async def test_the_operator_lists_what_is_remembered_of_images(broker: GuardedBroker) -> None:
+    await _provision(broker)
+    transcoder, operator = await _connect(broker, "transcoder"), await _connect(broker, "operator")
+    await transcoder.bucket(IMAGES).put("image", b"{}")
+    before = REGISTRY.get_sample_value("halftone_bus_errors_total")
+    assert "image" in await operator.bucket(IMAGES).keys()
+    await asyncio.gather(transcoder.close(), operator.close())
+    assert REGISTRY.get_sample_value("halftone_bus_errors_total") == before
 
 
 @pytest.mark.live
