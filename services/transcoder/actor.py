@@ -98,7 +98,13 @@ class Transcoder:
             quality=settings.quality,
             max_width=settings.max_width,
             budget=settings.budget,
-            limits=Limits(source_bytes=settings.source_max_bytes),
+            limits=Limits(
+                source_bytes=settings.source_max_bytes,
+                frame_pixels=settings.frame_pixels,
+                canvas_pixels=settings.canvas_pixels,
+                total_pixels=settings.total_pixels,
+                frames=settings.frames,
+            ),
         )
 
     async def handle(self, message: AnyMessage, envelope: Envelope) -> AsyncIterator[Sequence[Message]]:

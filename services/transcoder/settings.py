@@ -12,6 +12,10 @@ class TranscoderSettings(Settings, frozen=True, kw_only=True):
     max_width: int | None = None  # pixels; wider images are scaled down; empty: none is
     budget: int = 20_000_000  # bytes of one rendition at the most
     source_max_bytes: int = 50_000_000  # of an image's file
+    frame_pixels: int = 40_000_000  # of a still, or of one frame as its file stores it
+    canvas_pixels: int = 10_000_000  # of an animation's canvas
+    total_pixels: int = 2_000_000_000  # of all frames of an animation together
+    frames: int = 10_000  # of an animation
     download_seconds: float = 60.0  # for one try to get an image's bytes
     render_seconds: float = 60.0  # for one image, on the wall
     render_memory: int = 1_000_000_000  # bytes that rendering one image may take
