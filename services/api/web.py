@@ -46,6 +46,7 @@ from services.api.routes_images import find_image, retry_images
 from services.api.routes_mirrored import mirror, read_mirrored_feed, read_mirrored_opml
 from services.api.routes_records import fetch, read_record
 from services.api.routes_system import list_api_tokens, make_api_token, read_openapi, revoke_api_token
+from services.api.routes_websub import answer_hub, take_push
 from services.api.services import Api
 from shared.errors import Misconfigured
 
@@ -74,6 +75,8 @@ ROUTES = [
     read_mirrored_feed,
     read_mirrored_opml,
     mirror,
+    answer_hub,
+    take_push,
     list_api_tokens,
     make_api_token,
     revoke_api_token,
