@@ -46,6 +46,7 @@ class NatsBus:
     def __init__(self, name: str) -> None:
         self._name = name
         self._client = Client()
+        self._js = self._client.jetstream(timeout=ATTEMPT)
         self._up = asyncio.Event()
         self._last_error = ""
         self._mailboxes: list[NatsMailbox] = []
@@ -92,7 +93,7 @@ class NatsBus:
     @property
     def js(self) -> JetStreamContext:
         """Its JetStream context, `ATTEMPT` seconds a call."""
-        return self._client.jetstream(timeout=ATTEMPT)
+        return self._js
 
     @property
     def connected(self) -> bool:
