@@ -20,7 +20,7 @@ from services.api.summaries import summary
 from services.api.tables import articles, events, feeds, image_uses, images, poll_articles, polls, touched
 from shared.actor import Envelope
 from shared.messages import Article, ArticleFound, ArticleUpdated, Event, FeedPolled, ImageFailed, ImageMirrored
-from shared.urls import host_of
+from shared.urls import feed_token, host_of
 
 EVENTS_LOCK = 4_838_332  # orders the commits of replicas' events, so that ids grow with time for every reader
 CHUNK = 10_000  # values in one IN: both databases take some 32,000
@@ -138,8 +138,8 @@ async def _write_feeds(connection: AsyncConnection, polled: Sequence[FeedPolled]
                 "icon_image": event.icon.image if event.icon else None,
                 "updated_ms": event.started_ms,
             }
-            if facts.website:  # a page led to the feed: from now on the feed itself is polled, at one request
-                values |= {"url": facts.url, "website": facts.website}
+            if facts.website and facts.url:  # a page led to the feed: from now on the feed itself is polled, at one request
+                values |= {"url": facts.url, "own_key": feed_token(facts.url), "website": facts.website}
         newest = or_(feeds.c.polled_ms.is_(None), feeds.c.polled_ms <= event.started_ms)
         await connection.execute(update(feeds).where(feeds.c.id == event.feed, newest).values(values))
 

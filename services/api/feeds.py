@@ -5,7 +5,7 @@ import time
 from typing import Any
 
 import msgspec
-from sqlalchemy import Row, select, update
+from sqlalchemy import Row, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.api.database import Database, insert
@@ -35,12 +35,15 @@ class Feeds:
         absolute = resolve(url)
         if not absolute:
             raise Reject(f"{url[:200]!r} is no URL: give the feed's whole address, e.g. https://example.com/feed.xml")
+        key = feed_token(absolute)
         async with self._database.write() as connection:
-            await connection.execute(insert(connection, feeds).on_conflict_do_nothing(), _new_row(absolute))
-            row = await _by_key(connection, feed_token(absolute))
+            row = await _by_key(connection, key)
+            if row is None:
+                await connection.execute(insert(connection, feeds).on_conflict_do_nothing(), _new_row(absolute))
+                row = (await connection.execute(select(feeds).where(feeds.c.url_key == key))).one()
             if values:
-                await connection.execute(update(feeds).where(feeds.c.id == row.id).values(values))
-                row = await _by_key(connection, row.url_key)
+                changed = update(feeds).where(feeds.c.id == row.id).values(values).returning(feeds)
+                row = (await connection.execute(changed)).one()
         await self.tell(row)
         return row
 
@@ -80,8 +83,11 @@ def config_of(row: FeedRow) -> FeedConfig:
     )
 
 
-async def _by_key(connection: AsyncConnection, key: str) -> FeedRow:
-    return (await connection.execute(select(feeds).where(feeds.c.url_key == key))).one()
+async def _by_key(connection: AsyncConnection, key: str) -> FeedRow | None:
+    """Return the feed that was asked for by this address, else one that a page led to and that is there."""
+    alike = or_(feeds.c.url_key == key, feeds.c.own_key == key)
+    statement = select(feeds).where(alike).order_by(feeds.c.url_key != key, feeds.c.id).limit(1)
+    return (await connection.execute(statement)).first()
 
 
 def _new_row(url: str) -> dict[str, object]:

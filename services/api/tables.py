@@ -29,6 +29,7 @@ feeds = Table(
     Column("id", Integer, primary_key=True, autoincrement=True),
     Column("url", Text, nullable=False),  # as asked for; the feed's own once a page has led to it
     Column("url_key", Text, nullable=False, unique=True),  # feed_token of what was asked for: one row per feed
+    Column("own_key", Text),  # feed_token of the feed's own address, where a page has led to it
     Column("token", Text, nullable=False, unique=True),  # in the paths of its mirrored feeds: unguessable
     Column("subscribed", Boolean, nullable=False, server_default=false()),
     Column("paused", Boolean, nullable=False, server_default=false()),
@@ -55,6 +56,8 @@ feeds = Table(
     Column("icon", Text),
     Column("icon_image", Text),  # its image id
 )
+
+Index("feeds_by_own_key", feeds.c.own_key)
 
 polls = Table(
     "polls",
