@@ -104,7 +104,11 @@ def application(api: Api) -> Litestar:
         dependencies={"api": Provide(lambda: api, sync_to_thread=False)},
         exception_handlers=HANDLERS,
         openapi_config=OpenAPIConfig(
-            title="Halftone", version="0.1.0", path="/docs/schema", render_plugins=[JsonRenderPlugin()]
+            title="Halftone",
+            version="0.1.0",
+            path="/docs/schema",
+            render_plugins=[JsonRenderPlugin()],
+            use_handler_docstrings=True,
         ),
         request_max_body_size=LARGEST_BODY,
         before_send=[add_headers],

@@ -59,10 +59,10 @@ class Counter:
         )
         async with self._database.read() as connection:
             counted = (await connection.execute(statement)).one()
-            subscribed = (await connection.execute(select(func.count()).where(feeds.c.subscribed))).scalar_one()
+            listed = (await connection.execute(select(func.count()).select_from(feeds))).scalar_one()
             known = (await connection.execute(select(func.count()).select_from(articles))).scalar_one()
         return Numbers(
-            feeds=subscribed,
+            feeds=listed,
             articles=known,
             mirrored=counted.mirrored,
             failed=counted.failed,

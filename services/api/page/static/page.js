@@ -13,6 +13,11 @@ const send = async (method, path, body, type = "application/json") => {
   return json;
 };
 
+// A thumbnail of the source may not load: that is why images are mirrored.
+const mark = (image) => image.closest(".pair a")?.classList.add("gone");
+document.addEventListener("error", ({ target }) => { if (target.matches?.(".pair img")) mark(target); }, true);
+for (const image of document.querySelectorAll(".pair img")) if (image.complete && !image.naturalWidth) mark(image);
+
 // ── live ────────────────────────────────────────────────────────────────────────────────────────────────────
 let refreshing = 0;
 const refresh = () => {
