@@ -1,10 +1,12 @@
 """Tries failed images again: their records wait anew and are announced again when they change."""
 
 import time
-from typing import Annotated
+from collections.abc import Sequence
+from typing import Annotated, Any
 
 import msgspec
-from sqlalchemy import ColumnElement, Row, select, update
+from sqlalchemy import ColumnElement, Row, bindparam, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.api.database import Database
 from services.api.settling import FAILED
@@ -14,6 +16,7 @@ from shared.errors import Reject
 from shared.messages import ImageJob
 
 MOST = 2_000  # images in one request
+UseRow = Row[tuple[Any, ...]]
 Name = Annotated[str, msgspec.Meta(max_length=300)]
 
 
@@ -51,36 +54,48 @@ class Retrying:
         if not where:
             raise Reject("say which images to retry: give requestId, feed, host or image")
         async with self._database.write() as connection:
-            statement = (
-                select(image_uses, images.c.settled_at, images.c.source.label("first_source"), polls.c.feed)
-                .join(images, images.c.image == image_uses.c.image)
-                .join(polls, polls.c.request_id == image_uses.c.request_id)
-                .where(images.c.state == FAILED, *where)
-                .order_by(image_uses.c.image)
-            )
-            uses = (await connection.execute(statement)).all()
+            uses = await _failed_uses(connection, where)
             chosen = sorted({use.image for use in uses})
-            taken = [use for use in uses if use.image in set(chosen[:MOST])]
-            for use in taken:
-                await connection.execute(
-                    update(image_uses)
-                    .where(
-                        image_uses.c.request_id == use.request_id,
-                        image_uses.c.link_md5 == use.link_md5,
-                        image_uses.c.position == use.position,
-                    )
-                    .values(settled=False, overdue=False, since=use.settled_at + 0.001)
-                )
-            deadline_ms = int((time.time() + self._deadline) * 1000)
-            waiting = sorted({use.request_id for use in taken})
-            await connection.execute(
-                update(polls).where(polls.c.request_id.in_(waiting)).values(waiting=True, deadline_ms=deadline_ms)
-            )
-            of_articles = await connection.execute(select(articles.c.link_md5, articles.c.link).where(_of(taken)))
-            links = {row.link_md5: row.link for row in of_articles}
+            tried = set(chosen[:MOST])
+            taken = [use for use in uses if use.image in tried]
+            await _wait_anew(connection, taken, deadline_ms=int((time.time() + self._deadline) * 1000))
+            links = await _links(connection, taken)
         for job in _jobs(taken, links):
             await self._bus.publish(job)
-        return Retried(images=len(chosen[:MOST]), more=len(chosen) > MOST)
+        return Retried(images=len(tried), more=len(chosen) > MOST)
+
+
+async def _failed_uses(connection: AsyncConnection, where: Sequence[ColumnElement[bool]]) -> Sequence[UseRow]:
+    statement = (
+        select(image_uses, images.c.settled_at, polls.c.feed)
+        .join(images, images.c.image == image_uses.c.image)
+        .join(polls, polls.c.request_id == image_uses.c.request_id)
+        .where(images.c.state == FAILED, *where)
+        .order_by(image_uses.c.image)
+    )
+    return (await connection.execute(statement)).all()
+
+
+async def _wait_anew(connection: AsyncConnection, uses: Sequence[UseRow], *, deadline_ms: int) -> None:
+    """Have the uses wait for a result later than the failure, and their polls for them."""
+    key = ("request_id", "link_md5", "position")
+    rows = [{f"of_{name}": getattr(use, name) for name in key} | {"since": use.settled_at + 0.001} for use in uses]
+    if rows:
+        this_one = [image_uses.c[name] == bindparam(f"of_{name}") for name in key]
+        await connection.execute(update(image_uses).where(*this_one).values(settled=False, overdue=False), rows)
+    waiting = sorted({use.request_id for use in uses})
+    await connection.execute(
+        update(polls).where(polls.c.request_id.in_(waiting)).values(waiting=True, deadline_ms=deadline_ms)
+    )
+
+
+async def _links(connection: AsyncConnection, uses: Sequence[UseRow]) -> dict[str, str]:
+    """Return the links of the uses' articles by their MD5."""
+    wanted = articles.c.link_md5.in_(sorted({use.link_md5 for use in uses}))
+    return {
+        row.link_md5: row.link
+        for row in await connection.execute(select(articles.c.link_md5, articles.c.link).where(wanted))
+    }
 
 
 def _conditions(scope: Scope) -> list[ColumnElement[bool]]:
@@ -96,11 +111,7 @@ def _conditions(scope: Scope) -> list[ColumnElement[bool]]:
     return conditions
 
 
-def _of(uses: list[Row[tuple[object, ...]]]) -> ColumnElement[bool]:
-    return articles.c.link_md5.in_(sorted({str(use.link_md5) for use in uses}))
-
-
-def _jobs(uses: list[Row[tuple[object, ...]]], links: dict[str, str]) -> list[ImageJob]:
+def _jobs(uses: Sequence[UseRow], links: dict[str, str]) -> list[ImageJob]:
     jobs = {
         use.image: ImageJob(
             image=use.image,
