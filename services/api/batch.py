@@ -138,7 +138,7 @@ async def _write_feeds(connection: AsyncConnection, polled: Sequence[FeedPolled]
                 "icon_image": event.icon.image if event.icon else None,
                 "updated_ms": event.started_ms,
             }
-            if facts.website and facts.url:  # a page led to the feed: from now on the feed itself is polled, at one request
+            if facts.website and facts.url:  # a page led to it: from now on the feed itself is polled
                 values |= {"url": facts.url, "own_key": feed_token(facts.url), "website": facts.website}
         newest = or_(feeds.c.polled_ms.is_(None), feeds.c.polled_ms <= event.started_ms)
         await connection.execute(update(feeds).where(feeds.c.id == event.feed, newest).values(values))
