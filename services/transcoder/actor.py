@@ -109,8 +109,7 @@ class Transcoder:
 
     async def handle(self, message: AnyMessage, envelope: Envelope) -> AsyncIterator[Sequence[Message]]:
         """Mirror the image; see `Handler.handle`."""
-        if not isinstance(message, ImageJob):
-            raise Reject(f"{type(message).__name__} is not an image's job")
+        assert isinstance(message, ImageJob)  # noqa: S101 - its subject holds nothing else
         known = await self._known(message, envelope)
         if known is None:
             with metrics.stage("image"):
@@ -283,7 +282,7 @@ async def start(bus: Bus, settings: TranscoderSettings) -> Running:
         limits=Confinement(memory=settings.render_memory, cpu_seconds=round(settings.render_seconds * workers)),
     )
     await renderer.warm()
-    log.info("images are rendered in a sandbox", layers=confinement_level(), workers=workers)
+    log.info("images are rendered in a sandbox", level=confinement_level(), workers=workers)
     tasks = settings.concurrency or TASKS_PER_WORKER * workers
     return Running(Actor(bus, Transcoder(bus, web, renderer, settings), tasks=tasks), web, renderer)
 
