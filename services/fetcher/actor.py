@@ -257,7 +257,7 @@ async def start(bus: Bus, settings: FetcherSettings) -> Running:
     )
     pages = Sandbox(READ, Page, slots=1, seconds=settings.parse_seconds, jobs_per_child=PARSES_PER_CHILD)
     await parser.warm()
-    log.info("feeds are read in a sandbox", level=confinement_level())
+    log.info("feeds are read in a sandbox", layers=confinement_level())
     fetcher = Fetcher(bus, web, parser, settings, Site(pages) if settings.pages else None)
     actor = Actor(bus, fetcher, tasks=settings.concurrency or DEFAULT_CONCURRENCY)
     return Running(actor, web, (parser, pages))

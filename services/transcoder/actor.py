@@ -282,7 +282,7 @@ async def start(bus: Bus, settings: TranscoderSettings) -> Running:
         limits=Confinement(memory=settings.render_memory, cpu_seconds=round(settings.render_seconds * workers)),
     )
     await renderer.warm()
-    log.info("images are rendered in a sandbox", level=confinement_level(), workers=workers)
+    log.info("images are rendered in a sandbox", layers=confinement_level(), workers=workers)
     tasks = settings.concurrency or TASKS_PER_WORKER * workers
     return Running(Actor(bus, Transcoder(bus, web, renderer, settings), tasks=tasks), web, renderer)
 
