@@ -61,7 +61,7 @@ def run(name: str, kind: type[S], start: Callable[[Bus, S], Awaitable[Running]])
 
 async def _run(name: str, settings: S, start: Callable[[Bus, S], Awaitable[Running]]) -> None:
     stop = _stop_signal()
-    bus = NatsBus(f"{name}@{settings.instance}")
+    bus = NatsBus(f"{name}@{settings.instance}", lost=stop.set)  # whoever watches over us starts us anew
     service: Running | None = None
 
     def not_ready() -> str:

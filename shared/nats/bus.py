@@ -43,8 +43,17 @@ T = TypeVar("T")
 class NatsBus:
     """The `Bus` protocol over one connection."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, *, lost: Callable[[], None] = lambda: None) -> None:
+        """Prepare.
+
+        Args:
+            name: What the broker calls this connection.
+            lost: Called where the client has given up the connection for good, as it does on a protocol error.
+        """
         self._name = name
+        self._lost = lost
+        self._connected = False  # once
+        self._leaving = False
         self._client = Client()
         self._js = self._client.jetstream(timeout=ATTEMPT)
         self._up = asyncio.Event()
@@ -77,12 +86,14 @@ class NatsBus:
                     error_cb=self._on_error,
                     disconnected_cb=self._on_disconnect,
                     reconnected_cb=self._on_reconnect,
+                    closed_cb=self._on_closed,
                     **options,
                 )
         except TimeoutError:
             raise Misconfigured(_unconnected(url, patience, self._last_error)) from None
         except nats.errors.Error as error:
             raise Misconfigured(f"HALFTONE_NATS_URL is {url!r}: {error}") from error
+        self._connected = True
         self._up.set()
 
     @property
@@ -194,6 +205,7 @@ class NatsBus:
 
     async def close(self) -> None:
         """See `Bus.close`."""
+        self._leaving = True
         try:
             await self._client.flush(timeout=2)
         except (nats.errors.Error, TimeoutError):
@@ -242,6 +254,11 @@ class NatsBus:
         self._up.clear()
         if not self._client.is_closed:  # we did not leave ourselves
             log.warning("broker connection lost")
+
+    async def _on_closed(self) -> None:
+        if self._connected and not self._leaving:
+            log.error("the connection to the broker is lost for good", reason=str(self._client.last_error))
+            self._lost()
 
     async def _on_reconnect(self) -> None:
         self._up.set()

@@ -3,6 +3,7 @@
 import asyncio
 import subprocess
 from collections.abc import AsyncIterator, Iterator
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -254,3 +255,22 @@ async def test_a_wrong_password_is_told_from_an_absent_broker(broker: embedded.B
         pass  # it is up
     with pytest.raises(Misconfigured, match=r"refused us .*HALFTONE_NATS_PASSWORD"):
         await NatsBus("test").connect(broker.url, user=embedded.USER, password="wrong", patience=1)
+
+
+async def test_a_connection_given_up_for_good_is_told(broker: embedded.Broker) -> None:
+    lost = asyncio.Event()
+    bus = NatsBus("test", lost=lost.set)
+    await bus.connect(broker.url, user=embedded.USER, password=broker.password)
+    publishing = asyncio.create_task(bus.publish_raw("evt." + "x" * 5000, b"", {}))
+    await asyncio.wait_for(lost.wait(), 10)
+    publishing.cancel()
+    with suppress(asyncio.CancelledError):
+        await publishing
+
+
+async def test_leaving_is_no_loss(broker: embedded.Broker) -> None:
+    lost = asyncio.Event()
+    bus = NatsBus("test", lost=lost.set)
+    await bus.connect(broker.url, user=embedded.USER, password=broker.password)
+    await bus.close()
+    assert not lost.is_set()
