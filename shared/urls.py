@@ -15,13 +15,14 @@ _HOST = re.compile(r"[a-z0-9_](?:[a-z0-9_.-]*[a-z0-9_.])?|\[[0-9a-f:.]+\]")
 _AUTHORITY = re.compile(r"(?:(.*)@)?(\[[^\]]*\]|[^:]*)(?::(\d*))?", re.DOTALL)
 _ESCAPE = re.compile(r"%([0-9a-fA-F]{2})")
 _CLEAN = re.compile(
-    r"https?://[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?(?::\d{1,4})?"
+    r"https?://([a-z0-9](?:[a-z0-9.-]*[a-z0-9])?)(?::\d{1,4})?"
     r"(?:/[\w!$&'()*+,;=:@%~./-]*(?:\?[\w!$&'()*+,;=:@%~./?-]*)?)?",
     re.ASCII,
 )
 _DEFAULT_PORTS = {"http": "80", "https": "443"}
 _UNRESERVED = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
 _MAX_PORT = 65535
+_MAX_HOST, _MAX_LABEL = 253, 63  # characters, RFC 1035, section 2.3.4
 # What the WHATWG URL standard leaves alone in a path and in a query; quote() itself keeps letters, digits, _.-~
 _PATH_SAFE = "%/:@!$&'()*+,;=|[]"
 _QUERY_SAFE = "%/:@!$&'()*+,;=|[]?{}^`\\"
@@ -40,7 +41,7 @@ def resolve(url: str, base: str = "") -> str | None:
         base: An absolute URL that a relative one is resolved against; empty: only absolute ones are usable.
     """
     url = url.strip("".join(map(chr, range(33)))).translate({9: None, 10: None, 13: None})
-    if _CLEAN.fullmatch(url):
+    if (clean := _CLEAN.fullmatch(url)) and _fits(clean.group(1)):
         return url
     try:
         return _rebuild(_absolute(url, base))
@@ -139,9 +140,16 @@ def _clean_host(host: str) -> str:
     if not host.isascii():
         host = idna.encode(host, uts46=True).decode()  # idna.IDNAError is a ValueError
     host = host.lower()
-    if not _HOST.fullmatch(host):
+    if not _HOST.fullmatch(host) or not _fits(host):
         raise ValueError("no host")
     return host
+
+
+def _fits(host: str) -> bool:
+    """Return whether the DNS could know a host so long."""
+    if len(host) <= _MAX_LABEL:
+        return True
+    return len(host.removesuffix(".")) <= _MAX_HOST and all(len(label) <= _MAX_LABEL for label in host.split("."))
 
 
 def _without_dots(path: str) -> str:

@@ -7,6 +7,7 @@ that died holds nobody up for long.
 """
 
 import asyncio
+import hashlib
 import math
 import random
 import re
@@ -32,6 +33,7 @@ _SLOW_DOWN = frozenset({429, 503})
 _FIRST_HOLD_MS, _LAST_HOLD_MS = MINUTE_MS, 60 * MINUTE_MS  # where the server does not say for how long
 _LONGEST_QUEUE_MS = 60 * MINUTE_MS
 _DOMAINS_KEPT = 10_000
+_LONGEST_NAME = 200  # characters in a key; the broker hangs up on a subject of more than 4096
 _NOT_IN_KEYS = re.compile(r"[^a-z0-9._-]")
 _suffixes = PublicSuffixList()
 
@@ -138,7 +140,7 @@ class _Domain:
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self.key = "polite." + _NOT_IN_KEYS.sub("_", name).strip(".")
+        self.key = "polite." + _key_of(name)
         self.lock = asyncio.Lock()
         self.waiting = 0
         self.state = HostState()
@@ -271,6 +273,13 @@ class Politeness:
             return False
         domain.state = state
         return True
+
+
+def _key_of(name: str) -> str:
+    """Return the name as it may stand in a key: of a name that no DNS would know, its SHA-256."""
+    if len(name) > _LONGEST_NAME:
+        return hashlib.sha256(name.encode()).hexdigest()
+    return _NOT_IN_KEYS.sub("_", name).strip(".")
 
 
 def _until(state: HostState, until_ms: int) -> HostState:

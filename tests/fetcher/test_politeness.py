@@ -1,6 +1,7 @@
 """Turns at a domain: pure decisions first, then several replicas on one bus, the real one too."""
 
 import asyncio
+import hashlib
 import time
 from collections.abc import AsyncIterator
 
@@ -210,3 +211,10 @@ async def test_a_domain_that_one_replica_polls_alone_costs_one_write_a_request(m
     entry = await memory.bucket(HOSTS).get("polite.example.com")
     assert entry
     assert entry.revision == 3
+
+
+async def test_a_host_of_any_length_has_a_key_that_the_broker_takes(bus: Bus) -> None:
+    name = "a" * 5000 + ".example"
+    await ask(Politeness(bus, rate=30, me="a"), [], url=f"http://{name}/feed")
+    entry = await bus.bucket(HOSTS).get("polite." + hashlib.sha256(name.encode()).hexdigest())
+    assert entry

@@ -42,6 +42,20 @@ def test_a_url_is_made_absolute(url: str, expected: str) -> None:
     assert expected == resolve(url, BASE)
 
 
+@pytest.mark.parametrize("path", ["", "/a", "/a b"])
+@pytest.mark.parametrize("host", ["a" * 63 + ".example", ".".join(["a" * 62] * 4) + "." + "b", "a." * 126 + "b."])
+def test_a_host_may_be_as_long_as_the_dns_allows(host: str, path: str) -> None:
+    assert resolve(f"http://{host}{path}") == f"http://{host}{path.replace(' ', '%20')}"
+
+
+@pytest.mark.parametrize("path", ["", "/a", "/a b"])
+@pytest.mark.parametrize("host", ["a" * 64 + ".example", "a." * 126 + "bc", "a" * 5000, "ü" * 64 + ".example"])
+def test_a_host_longer_than_that_is_none(host: str, path: str) -> None:
+    assert resolve(f"http://{host}{path}") is None
+    assert resolve(f"//{host}{path}", BASE) is None
+    assert resolve("a", f"http://{host}/") is None
+
+
 @pytest.mark.parametrize(
     "url",
     [
