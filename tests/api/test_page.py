@@ -8,11 +8,12 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.async_api import Browser, Page, async_playwright, expect
+from playwright.async_api import Browser, Page, Route, async_playwright, expect
 
 from shared.bus import Bus
 from shared.memory import MemoryBus
 from shared.topology import ACCOUNTS
+from tests.api.builders import polled
 from tests.api.hostile import PROBE, VECTORS, hostile_events
 from tests.api.newsroom import running_site, staff
 from tests.api.postgres import free_port
@@ -158,6 +159,23 @@ async def test_what_cannot_be_added_is_said_where_it_was_typed(browser: Browser,
     await page.get_by_label("Feed or site address").fill("nonsense")
     await page.get_by_role("button", name="Add feed").click()
     await expect(page.get_by_text("give the feed's whole address")).to_be_visible()
+    await page.close()
+
+
+async def test_a_record_completed_before_the_page_listens_is_shown(browser: Browser, running: Site) -> None:
+    page = await browser.new_page()
+
+    async def fail_first(route: Route) -> None:
+        await running.say(polled(request_id, feed=1, asked=True, ok=False, error="no such host"))
+        await running.record(request_id)
+        await route.continue_()
+
+    asked = await running.client.post("/api/fetches", json={"url": "http://site.example/feed.xml"})
+    request_id = asked.json()["requestId"]
+    await page.route("**/api/events", fail_first)
+    await page.goto(f"{running.running.api.settings.url}/record/{request_id}")
+    await expect(page.get_by_text("no such host").first).to_be_visible()
+    await expect(page.get_by_text("In progress.")).to_have_count(0)
     await page.close()
 
 

@@ -19,21 +19,20 @@ document.addEventListener("error", ({ target }) => { if (target.matches?.(".pair
 for (const image of document.querySelectorAll(".pair img")) if (image.complete && !image.naturalWidth) mark(image);
 
 // ── live ────────────────────────────────────────────────────────────────────────────────────────────────────
-let refreshing = 0;
+const reread = async () => {
+  const answer = await fetch(location.href, { headers: { Accept: "text/html" }, credentials: "same-origin" });
+  const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
+  for (const old of document.querySelectorAll("[data-live]")) {
+    const now = fresh.querySelector(`[data-live="${old.dataset.live}"]`);
+    if (now && now.innerHTML !== old.innerHTML && !old.contains(document.activeElement)) old.innerHTML = now.innerHTML;
+  }
+};
+
+let due = 0;
+let reading = Promise.resolve();
 const refresh = () => {
-  if (refreshing) return;
-  refreshing = setTimeout(async () => {
-    try {
-      const answer = await fetch(location.href, { headers: { Accept: "text/html" }, credentials: "same-origin" });
-      const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
-      for (const old of document.querySelectorAll("[data-live]")) {
-        const now = fresh.querySelector(`[data-live="${old.dataset.live}"]`);
-        if (now && now.innerHTML !== old.innerHTML && !old.contains(document.activeElement)) old.innerHTML = now.innerHTML;
-      }
-    } finally {
-      refreshing = 0;
-    }
-  }, 600);
+  // What happens while the page is being read may not be in it: then it is due again.
+  due ||= setTimeout(() => { reading = reading.then(() => { due = 0; return reread(); }).catch(() => {}); }, 600);
 };
 
 const pulse = document.querySelector(".pulse");
@@ -46,7 +45,8 @@ if (document.querySelector("[data-live]")) {
     if (only && event.request_id && event.request_id !== only) return;
     refresh();
   });
-  events.onopen = () => { pulse?.classList.add("on"); if (pulse) pulse.textContent = "live"; };
+  // The stream begins at its opening: what has happened since the page was made is read once, after a break again.
+  events.onopen = () => { pulse?.classList.add("on"); if (pulse) pulse.textContent = "live"; refresh(); };
   events.onerror = () => { pulse?.classList.remove("on"); if (pulse) pulse.textContent = "not connected"; };
   addEventListener("pagehide", () => events.close());
 }
