@@ -77,7 +77,10 @@ class Doorkeeper:
 
     def own_host(self, host: str) -> bool:
         """Tell whether a `Host` header names this service: another name means a page that rebinds its DNS to us."""
-        return (urlsplit(f"//{host}").hostname or "") in self._own_hosts
+        try:
+            return (urlsplit(f"//{host}").hostname or "") in self._own_hosts
+        except ValueError:  # brackets around what is no IPv6 address
+            return False
 
 
 async def let_in(connection: Connection, handler: BaseRouteHandler) -> None:

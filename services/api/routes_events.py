@@ -19,6 +19,7 @@ REST_SECONDS = 0.1  # between looks: a burst costs few queries
 SIGN_OF_LIFE_SECONDS = 15.0
 AT_ONCE = 500
 LARGEST_ID = 2**62
+LONGEST_ID = 19  # digits
 
 Subjects = Annotated[list[str] | None, QueryParameter(name="subject", description="Only these, e.g. evt.record.*")]
 Since = Annotated[int | None, QueryParameter(ge=0, lt=LARGEST_ID, description="Only events with a higher id.")]
@@ -80,6 +81,6 @@ async def _newest(api: Api) -> int:
 def _last_event_id(header: str | None) -> int | None:
     if not header:
         return None
-    if not header.isascii() or not header.isdigit() or int(header[:30]) >= LARGEST_ID:
+    if not header.isascii() or not header.isdigit() or len(header) > LONGEST_ID or int(header) >= LARGEST_ID:
         raise Reject("Last-Event-ID is none of ours: send back the `id` of the last event that you saw")
     return int(header)

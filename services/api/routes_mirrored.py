@@ -122,7 +122,7 @@ def _unchanged(request: AnyRequest, tag: str, updated_ms: int) -> bool:
     if tags is not None:
         return tag in tags or tags.strip() == "*"
     try:
-        since = parsedate_to_datetime(request.headers.get("if-modified-since", ""))
-    except ValueError:
+        since = parsedate_to_datetime(request.headers.get("if-modified-since", "")).timestamp()
+    except (ValueError, OverflowError):  # no date, or one that no clock shows
         return False
-    return updated_ms // 1000 <= since.timestamp()
+    return updated_ms // 1000 <= since

@@ -30,6 +30,7 @@ from services.api.page.routes import (
     record_page,
 )
 from services.api.problems import HANDLERS
+from services.api.requests import ApiRequest
 from services.api.routes_articles import list_articles, read_article
 from services.api.routes_events import follow_events
 from services.api.routes_feeds import (
@@ -99,6 +100,7 @@ def application(api: Api) -> Litestar:
     """Return the ASGI application."""
     return Litestar(
         ROUTES,
+        request_class=ApiRequest,
         guards=[let_in],
         state=State({"doorkeeper": api.doorkeeper}),
         dependencies={"api": Provide(lambda: api, sync_to_thread=False)},

@@ -88,8 +88,9 @@ async def test_mirrored_feeds_need_no_login_by_their_token_only(site: Site) -> N
     assert (await site.client.get(f"/feeds/{number}.rss", headers=bearing(token))).status_code == 200
 
 
-async def test_without_tokens_a_page_that_rebinds_its_name_gets_nothing(site: Site) -> None:
-    answer = await site.client.get("/api/feeds", headers={"Host": "evil.example"})
+@pytest.mark.parametrize("host", ["evil.example", "[", "[::1", "[x]"])
+async def test_without_tokens_a_page_that_rebinds_its_name_gets_nothing(site: Site, host: str) -> None:
+    answer = await site.client.get("/api/feeds", headers={"Host": host})
 
     assert (answer.status_code, "halftone tokens new" in answer.json()["detail"]) == (421, True)
 

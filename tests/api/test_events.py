@@ -6,6 +6,7 @@ from typing import Any
 
 import httpx
 import msgspec
+import pytest
 
 from services.api.routes_events import takes
 from tests.api.builders import article, found, mirrored, polled, wanted
@@ -88,8 +89,9 @@ async def test_an_event_that_comes_again_is_told_once(site: Site) -> None:
     assert [subject for _, subject, _ in await take(site, 4, after=0)].count("evt.article.found") == 1
 
 
-async def test_a_last_event_id_that_is_none_is_refused(site: Site) -> None:
-    answer = await site.client.get("/api/events", headers={"Last-Event-ID": "x"})
+@pytest.mark.parametrize("header", ["x", "-1", "9" * 19, "0" * 30 + "1", "1" * 5_000])
+async def test_a_last_event_id_that_is_none_is_refused(site: Site, header: str) -> None:
+    answer = await site.client.get("/api/events", headers={"Last-Event-ID": header})
 
     assert answer.status_code == 400
 

@@ -152,6 +152,14 @@ async def test_an_unchanged_mirrored_feed_is_not_sent_again(site: Site) -> None:
     assert "max-age" in first.headers["cache-control"]
 
 
+@pytest.mark.parametrize("date", ["yesterday", "Mon, 01 Jan 2020 00:00:00 +9999999999999"])
+async def test_a_date_that_is_none_makes_no_condition(site: Site, date: str) -> None:
+    number, _ = await told(site)
+    answer = await site.client.get(f"/feeds/{number}.atom", headers={"If-Modified-Since": date})
+
+    assert answer.status_code == 200
+
+
 async def test_mirror_subscribes_and_leads_to_the_mirrored_feed(site: Site) -> None:
     answer = await site.client.get("/mirror", params={"url": f"{SITE}/feed.xml"})
     (subscribed,) = (await site.client.get("/api/feeds")).json()["feeds"]
