@@ -1,6 +1,7 @@
 """Read JSON Feed 1.0 and 1.1 (https://www.jsonfeed.org/version/1.1/), as publishers write it."""
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any, cast
 
@@ -9,6 +10,7 @@ from services.fetcher.feed import Enclosure, ParsedFeed, RawEntry, RawMedia
 from shared.urls import resolve
 
 _HUB_TYPE = "websub"
+_SURROGATE = re.compile("[\ud800-\udfff]")  # half a character, which JSON can write and UTF-8 cannot
 
 
 def read_json(text: str, url: str) -> tuple[ParsedFeed, list[RawEntry]] | None:
@@ -102,5 +104,5 @@ def _text(mapping: Mapping[str, Any], name: str) -> str:
     """Return a value as text: publishers give numbers as ids."""
     value = mapping.get(name)
     if isinstance(value, str):
-        return value.strip()
+        return _SURROGATE.sub("\N{REPLACEMENT CHARACTER}", value).strip()
     return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else ""
