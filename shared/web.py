@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import re
 from collections.abc import Mapping, Sequence
 from typing import Self
 from urllib.parse import unquote
@@ -17,6 +18,7 @@ USER_AGENT = "Halftone/0.1 (+https://github.com/halftone/halftone)"
 MAX_REDIRECTS = 10
 PERMANENT = frozenset({301, 308})
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
+_USERINFO = re.compile(r"\A((?:[^/?#:]*:)?/*)[^/?#]*@")
 _IDLE_SECONDS = 20.0  # for a connection, and between two pieces of a body
 _KEEP_ALIVE_SECONDS = 30.0
 
@@ -231,10 +233,15 @@ def _checked(url: str, base: httpx.URL | None = None) -> httpx.URL:
     try:
         parsed = base.join(url) if base is not None else httpx.URL(url)
     except (httpx.InvalidURL, UnicodeError, ValueError) as error:
-        raise Blocked(f"not a URL: {url[:200]}: {error}") from error
+        raise Blocked(f"not a URL: {_public(url)}: {error}") from error
     if parsed.scheme not in {"http", "https"} or not parsed.host:
-        raise Blocked(f"not an http or https URL: {str(parsed)[:200]}")
+        raise Blocked(f"not an http or https URL: {_public(str(parsed))}")
     return parsed
+
+
+def _public(url: str) -> str:
+    """Return the start of what may be no URL for people to read, without user and password."""
+    return _USERINFO.sub(r"\1", url)[:200]
 
 
 def _request(

@@ -238,3 +238,17 @@ async def test_a_form_is_posted_once(web: Web, site: Site) -> None:
         "POST",
         "application/x-www-form-urlencoded",
     )
+
+
+@pytest.mark.parametrize(
+    ("url", "public"),
+    [
+        ("ftp://me:secret@site.example/a", "not an http or https URL: ftp://site.example/a"),
+        ("http:me:secret@site.example/a", "not an http or https URL: http:site.example/a"),
+        ("http://me:secret@site.example:x/a", "not a URL: http://site.example:x/a: Invalid port: 'x'"),
+    ],
+)
+async def test_what_is_refused_is_named_without_user_and_password(web: Web, url: str, public: str) -> None:
+    with pytest.raises(Blocked) as caught:
+        await get(web, url)
+    assert str(caught.value) == public
