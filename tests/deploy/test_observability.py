@@ -55,6 +55,7 @@ async def _work(stack: ExitStack, folder: Path) -> tuple[GuardedSystem, str]:
         for number in range(FEEDS):
             await system.fetch(site.url(f"/{number}/feed.xml"))
             await system.fetch(site.url(f"/{number}/no-feed.xml"))
+            await asyncio.sleep(1.2)  # a rate needs what grows from one scrape to the next
         await asyncio.sleep(7)  # the services look at their queues every five seconds
         return system, url
 
