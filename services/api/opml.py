@@ -1,5 +1,6 @@
 """OPML 2.0 (opml.org/spec2): subscriptions in and out, folders kept."""
 
+import re
 import xml.etree.ElementTree as ET
 from collections.abc import Iterable, Iterator
 
@@ -9,6 +10,7 @@ from shared.errors import Reject
 
 _DEEPEST = 20  # folders within folders
 _MOST = 20_000  # feeds in one file
+_NOT_XML = re.compile(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")  # XML 1.0, section 2.2
 
 
 class Subscription(msgspec.Struct, frozen=True, kw_only=True):
@@ -40,10 +42,10 @@ def parse(data: bytes) -> list[Subscription]:
     return found
 
 
-def _feeds(parent: ET.Element, folders: tuple[str, ...]) -> Iterator[Subscription]:
+def _feeds(parent: ET.Element, folders: tuple[str, ...], depth: int = 0) -> Iterator[Subscription]:
     for outline in parent.iterfind("outline"):
         url = outline.get("xmlUrl") or outline.get("xmlurl")
-        name = (outline.get("title") or outline.get("text") or "").strip()
+        name = " ".join((outline.get("title") or outline.get("text") or "").split())
         if url:
             yield Subscription(
                 url=url.strip(),
@@ -52,24 +54,32 @@ def _feeds(parent: ET.Element, folders: tuple[str, ...]) -> Iterator[Subscriptio
                 folder="/".join(folders),
                 kind=outline.get("type", "rss"),
             )
-        if len(folders) < _DEEPEST:
-            yield from _feeds(outline, folders if url else (*folders, name.replace("/", " ") or "unnamed"))
+        if depth < _DEEPEST:
+            inner = folders if url else (*folders, name.replace("/", " ") or "unnamed")
+            yield from _feeds(outline, inner, depth + 1)
 
 
 def render(title: str, subscriptions: Iterable[Subscription]) -> bytes:
-    """Return the OPML file with these subscriptions, each in its folder."""
+    """Return the OPML file with these subscriptions, each in its folder, nested no deeper than `parse` follows."""
     root = ET.Element("opml", version="2.0")
     ET.SubElement(ET.SubElement(root, "head"), "title").text = title
     body = ET.SubElement(root, "body")
     folders: dict[tuple[str, ...], ET.Element] = {(): body}
     for each in subscriptions:
-        parent = _folder(folders, tuple(name for name in each.folder.split("/") if name))
-        attributes = {"type": each.kind, "text": each.title or each.url, "title": each.title or each.url}
+        names = [name for name in _legal(each.folder).split("/") if name]
+        title = _legal(each.title or each.url)
+        attributes = {"type": each.kind, "text": title, "title": title}
         if each.site:
-            attributes["htmlUrl"] = each.site
-        ET.SubElement(parent, "outline", {**attributes, "xmlUrl": each.url})
+            attributes["htmlUrl"] = _legal(each.site)
+        parent = _folder(folders, tuple(names[:_DEEPEST]))
+        ET.SubElement(parent, "outline", {**attributes, "xmlUrl": _legal(each.url)})
     ET.indent(root)
     return b'<?xml version="1.0" encoding="UTF-8"?>\n' + ET.tostring(root, encoding="utf-8") + b"\n"
+
+
+def _legal(text: str) -> str:
+    """Return the text without the characters that no XML can hold."""
+    return _NOT_XML.sub("", text)
 
 
 def _folder(folders: dict[tuple[str, ...], ET.Element], path: tuple[str, ...]) -> ET.Element:

@@ -20,6 +20,7 @@ After = Annotated[int | None, QueryParameter(ge=0, lt=2**62, description="`next`
 AfterFeed = Annotated[int | None, QueryParameter(ge=0, lt=2**31, description="`next` of the page before.")]
 FeedId = Annotated[int, PathParameter(ge=1, lt=2**31)]
 
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}")
 _HEADER_VALUE = re.compile(r"[\t\x20-\x7e]{0,4000}")
 _FORBIDDEN_HEADERS = frozenset({"host", "content-length", "transfer-encoding", "connection"})
@@ -124,6 +125,7 @@ async def list_feeds(api: ApiParts, after: AfterFeed = None, limit: Limit = 100)
 @post("/api/feeds")
 async def subscribe(data: JSONBody[Subscribe], api: ApiParts) -> FeedView:
     """Subscribe to a feed: polled now, then on its schedule."""
+    _check_names({"name": data.name, "folder": data.folder})
     row, request_id = await subscribe_to(api, data.url, name=data.name, folder=data.folder)
     return msgspec.structs.replace(view(api, row), request_id=request_id)
 
@@ -140,6 +142,7 @@ async def change_feed(feed_id: FeedId, data: JSONBody[Change], api: ApiParts) ->
     values: dict[str, Any] = {
         name: value for name, value in msgspec.structs.asdict(data).items() if value is not msgspec.UNSET
     }
+    _check_names(values)
     if "headers" in values:
         values["headers"] = msgspec.json.encode(_checked(values["headers"])).decode()
     return view(api, await changed(api, feed_id, **values))
@@ -268,6 +271,12 @@ async def _all(api: Api) -> list[FeedRow]:
 
 def _subscription(row: FeedRow, url: str) -> opml.Subscription:
     return opml.Subscription(url=url, title=row.name or row.title, site=row.link, folder=row.folder)
+
+
+def _check_names(values: dict[str, Any]) -> None:
+    for field in ("name", "folder"):
+        if _CONTROL.search(values.get(field, "")):
+            raise Reject(f"{field!r} has a control character, which no list of feeds could hold: leave it out")
 
 
 def _checked(headers: dict[str, str]) -> dict[str, str]:

@@ -7,6 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
+from services.api import opml
 from shared.feeds import decode_config
 from shared.memory import MemoryBus
 from shared.messages import ImageJob, decode
@@ -102,6 +103,26 @@ async def test_what_is_exported_imports_the_same(site: Site, memory_bus: MemoryB
 
     assert exported.headers["content-type"].startswith("text/x-opml")
     assert again.content == exported.content
+
+
+def test_whatever_a_feed_is_called_the_export_imports() -> None:
+    odd = opml.Subscription(url=f"{SITE}/\x01", title="a\x00\x1b\ufffe\ud800b", site="\x0bc", folder="d\x02e/\x03/f")
+    (again,) = opml.parse(opml.render("Odd", [odd]))
+
+    assert again == opml.Subscription(url=f"{SITE}/", title="ab", site="c", folder="de/f")
+
+
+def test_folders_are_exported_no_deeper_than_they_are_imported() -> None:
+    deep = opml.Subscription(url=FEED_URL, title="Deep", folder="/".join(["x"] * 3_000))
+    (again,) = opml.parse(opml.render("Deep", [deep]))
+
+    assert again.folder == "/".join(["x"] * 20)
+
+
+def test_outlines_of_feeds_within_feeds_are_followed_as_deep_as_folders() -> None:
+    nested = b'<outline xmlUrl="http://site.example/1.xml">' * 5_000 + b"</outline>" * 5_000
+
+    assert len(opml.parse(b"<opml><body>" + nested + b"</body></opml>")) == 21
 
 
 @pytest.mark.parametrize("data", [b"", b"<html/>", b"not xml", b"<opml/>", b'<!DOCTYPE a [<!ENTITY b "c">]><opml>&b;'])
@@ -218,6 +239,8 @@ async def test_a_retry_of_everything_is_refused(site: Site) -> None:
         ("GET", "/api/articles?limit=0", b"", 400, "openapi.json"),
         ("GET", "/nowhere", b"", 404, ""),
         ("PATCH", "/api/feeds/1", b'{"headers": {"Host": "x"}}', 400, "no header"),
+        ("PATCH", "/api/feeds/1", b'{"name": "a\\u0001b"}', 400, "'name' has a control character"),
+        ("POST", "/api/feeds", b'{"url": "http://a.example/", "folder": "a\\nb"}', 400, "'folder' has a control"),
         ("POST", "/api/feeds", b'{"url": "' + b"h" * 80_000 + b'"}', 413, ""),
     ],
 )
