@@ -14,6 +14,7 @@ from services.api.feeds import FeedRow
 from services.api.services import Api, ApiParts
 from services.api.tables import feeds, polls
 from shared.errors import Reject
+from shared.urls import resolve
 
 Limit = Annotated[int, QueryParameter(ge=1, le=500, description="How many at the most.")]
 After = Annotated[int | None, QueryParameter(ge=0, lt=2**62, description="`next` of the page before.")]
@@ -145,6 +146,8 @@ async def change_feed(feed_id: FeedId, data: JSONBody[Change], api: ApiParts) ->
     _check_names(values)
     if "headers" in values:
         values["headers"] = msgspec.json.encode(_checked(values["headers"])).decode()
+    if values.get("proxy") is not None:
+        values["proxy"] = _proxy(values["proxy"])
     return view(api, await changed(api, feed_id, **values))
 
 
@@ -277,6 +280,14 @@ def _check_names(values: dict[str, Any]) -> None:
     for field in ("name", "folder"):
         if _CONTROL.search(values.get(field, "")):
             raise Reject(f"{field!r} has a control character, which no list of feeds could hold: leave it out")
+
+
+def _proxy(address: str) -> str:
+    """Return the address as the fetcher takes it; an error repeats none of it, for it may hold a password."""
+    url = resolve(address) if address.lower().startswith(("http://", "https://")) else None
+    if url is None:
+        raise Reject("'proxy' is no address of a proxy: give one such as http://user:password@proxy.example:3128")
+    return url
 
 
 def _checked(headers: dict[str, str]) -> dict[str, str]:

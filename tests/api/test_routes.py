@@ -57,6 +57,29 @@ async def test_a_feed_changes_and_a_paused_one_loses_its_schedule(site: Site) ->
     assert decode_config(entry.value).headers == {"X-Key": "secret"}
 
 
+@pytest.mark.parametrize(
+    "proxy",
+    ["", "socks5://u:hush@proxy.example:1080", "u:hush@proxy.example", "http://u:hush@", "http://u:hush@p:99999"],
+)
+async def test_what_is_no_proxy_is_refused_and_its_password_not_repeated(site: Site, proxy: str) -> None:
+    feed = (await site.client.post("/api/feeds", json={"url": FEED_URL})).json()["id"]
+    answer = await site.client.patch(f"/api/feeds/{feed}", json={"proxy": proxy})
+
+    assert (answer.status_code, "no address of a proxy" in answer.json()["detail"]) == (400, True)
+    assert "hush" not in answer.text
+
+
+@pytest.mark.parametrize("proxy", ["http://u:hush@proxy.example:3128", "https://proxy.example", None])
+async def test_a_feed_takes_a_proxy_and_none(site: Site, proxy: str | None) -> None:
+    feed = (await site.client.post("/api/feeds", json={"url": FEED_URL})).json()["id"]
+    answer = await site.client.patch(f"/api/feeds/{feed}", json={"proxy": proxy})
+    entry = await site.bus.bucket(FEED_CONFIGS).get(str(feed))
+
+    assert answer.status_code == 200
+    assert entry
+    assert decode_config(entry.value).proxy == proxy
+
+
 async def test_unsubscribing_keeps_the_feeds_articles(site: Site) -> None:
     feed, _ = await told(site)
     answer = await site.client.delete(f"/api/feeds/{feed}")
