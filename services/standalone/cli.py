@@ -2,8 +2,9 @@
 
 import os
 import sys
+import tomllib
 from collections.abc import Coroutine
-from importlib import import_module
+from importlib import import_module, metadata
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -12,7 +13,28 @@ from cyclopts.validators import Number
 
 from shared.errors import HalftoneError, Misconfigured
 
-app = App(name="halftone", help="Feeds in, articles out whose images always load.", version_flags=["--version"])
+
+def _version() -> str:
+    """Return the package's version; where only its tree was copied, as into the image, what that says."""
+    try:
+        return metadata.version("halftone")
+    except metadata.PackageNotFoundError:
+        project = Path(__file__).parents[2] / "pyproject.toml"
+        return str(tomllib.loads(project.read_text("utf-8"))["project"]["version"])
+
+
+app = App(
+    name="halftone",
+    help="Feeds in, articles out whose images always load.",
+    version=_version,
+    version_flags=["--version"],
+)
+
+
+def _check_host(_: Any, host: str) -> None:
+    if not host.strip():
+        raise ValueError("an empty host would be every address: say 0.0.0.0 if that is meant")
+
 
 Data = Annotated[Path, Parameter(help="Data directory.", env_var="HALFTONE_DATA")]
 AllowHost = Annotated[
@@ -33,6 +55,12 @@ Retention = Annotated[
 Delete = Annotated[bool, Parameter(negative="", help="Remove them.")]
 Scope = Literal["read", "write", "admin"]
 Port = Annotated[int, Parameter(validator=Number(gte=1, lte=65_535))]
+Host = Annotated[str, Parameter(validator=_check_host)]
+Quality = Annotated[int, Parameter(validator=Number(gte=1, lte=100))]
+Width = Annotated[int, Parameter(validator=Number(gte=1))]
+Budget = Annotated[int, Parameter(validator=Number(gte=1000))]
+LetterNumber = Annotated[int, Parameter(validator=Number(gte=1, lt=2**63))]  # the broker counts in 64 bits
+TokenNumber = Annotated[int, Parameter(validator=Number(gte=1, lt=2**31))]  # the database counts in 32
 
 DEFAULT_DATA = Path("data")
 STOPPED = 130  # exit code of a command that Ctrl-C cut short, as shells have it
@@ -41,7 +69,7 @@ STOPPED = 130  # exit code of a command that Ctrl-C cut short, as shells have it
 def main() -> None:
     """Run the command that the arguments name; every failure ends in one line and exit code 1."""
     try:
-        app(exit_on_error=False, print_error=False)
+        app(sys.argv[1:], exit_on_error=False, print_error=False)
     except HalftoneError as error:
         sys.exit(f"halftone: {error}")
     except CycloptsError as error:
@@ -51,7 +79,7 @@ def main() -> None:
 
 
 @app.command
-def up(*, data: Data = DEFAULT_DATA, host: str = "127.0.0.1", port: Port = 8080, allow_host: AllowHost = ()) -> None:
+def up(*, data: Data = DEFAULT_DATA, host: Host = "127.0.0.1", port: Port = 8080, allow_host: AllowHost = ()) -> None:
     """Run the whole system on this machine until Ctrl-C.
 
     Args:
@@ -125,7 +153,12 @@ def api() -> None:
 
 @app.command
 def transcode(
-    source: Path, destination: Path, *, quality: int = 75, max_width: int | None = None, budget: int = 20_000_000
+    source: Path,
+    destination: Path,
+    *,
+    quality: Quality = 75,
+    max_width: Width | None = None,
+    budget: Budget = 20_000_000,
 ) -> None:
     """Turn one image file into a WebP and print its figures.
 
@@ -199,7 +232,7 @@ def list_letters(*, data: Data = DEFAULT_DATA) -> None:
 
 
 @dlq.command
-def show(number: int, *, data: Data = DEFAULT_DATA) -> None:
+def show(number: LetterNumber, *, data: Data = DEFAULT_DATA) -> None:
     """Print one whole.
 
     Args:
@@ -211,7 +244,7 @@ def show(number: int, *, data: Data = DEFAULT_DATA) -> None:
 
 
 @dlq.command
-def replay(*numbers: int, everything: All = False, data: Data = DEFAULT_DATA) -> None:
+def replay(*numbers: LetterNumber, everything: All = False, data: Data = DEFAULT_DATA) -> None:
     """Give letters back to whom they were for.
 
     Args:
@@ -224,7 +257,7 @@ def replay(*numbers: int, everything: All = False, data: Data = DEFAULT_DATA) ->
 
 
 @dlq.command
-def drop(*numbers: int, everything: All = False, data: Data = DEFAULT_DATA) -> None:
+def drop(*numbers: LetterNumber, everything: All = False, data: Data = DEFAULT_DATA) -> None:
     """Delete letters for good.
 
     Args:
@@ -262,7 +295,7 @@ def list_tokens(*, data: Data = DEFAULT_DATA) -> None:
 
 
 @tokens.command
-def revoke(number: int, *, data: Data = DEFAULT_DATA) -> None:
+def revoke(number: TokenNumber, *, data: Data = DEFAULT_DATA) -> None:
     """Take a token's rights.
 
     Args:

@@ -15,6 +15,10 @@ class NoSuchLetter(HalftoneError):
     """There is no dead letter of that number."""
 
 
+class NoneChosen(HalftoneError):
+    """It was not said which letters are meant."""
+
+
 async def list_letters(data: Path) -> None:
     """Print a line per dead letter, oldest first."""
     async with administration(data) as bus:
@@ -44,6 +48,7 @@ async def replay_letters(data: Path, numbers: Sequence[int], *, everything: bool
     """Give letters back to whom they were for; those that fail again come back with a new number.
 
     Raises:
+        NoneChosen: There is no number, and not everything is meant.
         NoSuchLetter: One of the numbers is none.
     """
     await _each(data, numbers, letters.replay, "replayed", everything=everything)
@@ -53,6 +58,7 @@ async def drop_letters(data: Path, numbers: Sequence[int], *, everything: bool) 
     """Delete letters for good.
 
     Raises:
+        NoneChosen: There is no number, and not everything is meant.
         NoSuchLetter: One of the numbers is none.
     """
     await _each(data, numbers, letters.drop, "dropped", everything=everything)
@@ -66,6 +72,8 @@ async def _each(
     *,
     everything: bool,
 ) -> None:
+    if not (numbers or everything):
+        raise NoneChosen("which dead letters? Give their numbers, as `halftone dlq list` prints them, or --all")
     async with administration(data) as bus:
         chosen = [letter.number async for letter in letters.dead_letters(bus)] if everything else numbers
         for number in chosen:

@@ -2,7 +2,7 @@
 
 import asyncio
 import sys
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager, suppress
 from http import HTTPStatus
 from typing import Any, cast
@@ -10,7 +10,7 @@ from typing import Any, cast
 import httpx
 import msgspec
 
-from services.standalone.progress import Progress
+from services.standalone.progress import Progress, say_where
 from services.standalone.system import Options, System, running
 from shared.errors import HalftoneError, Misconfigured
 from shared.messages import Event, RecordCompleted, decode
@@ -32,7 +32,9 @@ async def fetch(url: str, options: Options) -> bytes:
         Misconfigured: The system cannot run.
     """
     async with running(options) as system:
-        return await ask(system, url)
+        record = await ask(system, url)
+    say_where(options.data, sys.stderr)
+    return record
 
 
 async def ask(system: System, url: str) -> bytes:
@@ -112,6 +114,11 @@ async def _call(system: System, method: str, path: str, **request: Any) -> httpx
             if answer.is_success:
                 return answer
             if not answer.is_server_error:
-                raise FetchFailed(str(answer.json()["detail"]))
+                raise FetchFailed(reason(answer.json()))
         await asyncio.sleep(0.2)
     raise Misconfigured(system.supervisor.refusal)
+
+
+def reason(problem: Mapping[str, Any]) -> str:
+    """Return what is wrong by the api's `application/problem+json`, field by field where it says so."""
+    return "; ".join(problem.get("errors") or [str(problem["detail"])])

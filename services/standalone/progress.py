@@ -1,5 +1,7 @@
 """Say on a terminal, image by image, how a poll gets on."""
 
+import shlex
+from pathlib import Path
 from typing import TextIO
 from urllib.parse import urlsplit
 
@@ -39,6 +41,9 @@ class Progress:
 
     def done(self, *, articles: int, images: int, mirrored: int) -> None:
         """Say the totals, as the record has them."""
+        if not (articles or images):
+            self._write("nothing new since the last poll\n")
+            return
         self._write(f"{articles} articles, {images} images: {mirrored} mirrored, {images - mirrored} failed\n")
 
     def _settle(self, image: str, line: str) -> None:
@@ -55,6 +60,12 @@ class Progress:
     def _write(self, text: str) -> None:
         self._out.write(f"{_CLEAR if self._live else ''}{text}")
         self._out.flush()
+
+
+def say_where(data: Path, out: TextIO) -> None:
+    """Say to people, not to scripts, how to look at what is in a data directory."""
+    if out.isatty():
+        out.write(f"to see the images: halftone up --data {shlex.quote(str(data))}\n")
 
 
 def human(size: int) -> str:

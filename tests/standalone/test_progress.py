@@ -1,10 +1,12 @@
 """What `halftone fetch` says on stderr while images settle."""
 
 import io
+from pathlib import Path
 
 import pytest
 
-from services.standalone.progress import Progress, human
+from services.standalone.once import reason
+from services.standalone.progress import Progress, human, say_where
 from shared.messages import Article, ArticleFound, FeedPolled, ImageFailed, ImageMirrored, WantedImage
 
 SITE = "http://site.example"
@@ -77,3 +79,28 @@ def test_a_terminal_has_a_counter_below_which_other_output_has_not() -> None:
 )
 def test_sizes_are_said_as_people_read_them(size: int, text: str) -> None:
     assert human(size) == text
+
+
+def totals(articles: int, images: int) -> str:
+    out = io.StringIO()
+    Progress("ours", out).done(articles=articles, images=images, mirrored=images)
+    return out.getvalue()
+
+
+def test_the_last_line_says_the_totals_or_that_there_is_nothing_new() -> None:
+    assert totals(1, 2) == "1 articles, 2 images: 2 mirrored, 0 failed\n"
+    assert totals(1, 0) == "1 articles, 0 images: 0 mirrored, 0 failed\n"
+    assert totals(0, 0) == "nothing new since the last poll\n"
+
+
+def test_people_are_told_how_to_see_the_images_and_scripts_are_not() -> None:
+    terminal, pipe = Terminal(), io.StringIO()
+    for out in (terminal, pipe):
+        say_where(Path("my data"), out)
+    assert (terminal.getvalue(), pipe.getvalue()) == ("to see the images: halftone up --data 'my data'\n", "")
+
+
+def test_a_refusal_names_the_fields_where_it_can() -> None:
+    fields = {"detail": "change the fields named in `errors`", "errors": ["url: it is empty", "x: too long"]}
+    assert reason(fields) == "url: it is empty; x: too long"
+    assert reason({"detail": "no such feed", "errors": []}) == reason({"detail": "no such feed"}) == "no such feed"

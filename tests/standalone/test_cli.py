@@ -1,0 +1,55 @@
+"""What the command line refuses, in one line, and the version that it says."""
+
+import sys
+
+import pytest
+
+from services.standalone.cli import main
+
+
+def ended_with(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> str:
+    monkeypatch.setattr(sys, "argv", ["halftone", *arguments])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    return str(ended.value.code)
+
+
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        ("transcode a b --quality 0", "Must be >= 1"),
+        ("transcode a b --quality 101", "Must be <= 100"),
+        ("transcode a b --max-width 0", "Must be >= 1"),
+        ("transcode a b --budget 999", "Must be >= 1000"),
+        ("tokens revoke 2147483648", "Must be < 2147483648"),
+        ("tokens revoke 0", "Must be >= 1"),
+        ("dlq show 0", "Must be >= 1"),
+        ("dlq replay 1 0", "Must be >= 1"),
+        ("dlq drop 9223372036854775808", "Must be < 9223372036854775808"),
+        ("up --host=", "an empty host would be every address"),
+    ],
+)
+def test_a_value_that_cannot_be_is_refused(monkeypatch: pytest.MonkeyPatch, command: str, said: str) -> None:
+    answer = ended_with(monkeypatch, *command.split())
+    assert answer.startswith("halftone: ")
+    assert (said in answer, "\n" in answer) == (True, False), answer
+
+
+@pytest.mark.parametrize("action", ["replay", "drop"])
+def test_no_letter_is_chosen_by_saying_none(monkeypatch: pytest.MonkeyPatch, action: str) -> None:
+    assert ended_with(monkeypatch, "dlq", action) == (
+        "halftone: which dead letters? Give their numbers, as `halftone dlq list` prints them, or --all"
+    )
+
+
+def test_the_version_is_the_packages(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    assert ended_with(monkeypatch, "--version") == "0"
+    assert capsys.readouterr().out == "0.1.0\n"
+
+
+def test_a_tree_that_was_only_copied_knows_its_version_too(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "path", [])  # where installed packages are looked for
+    assert ended_with(monkeypatch, "--version") == "0"
+    assert capsys.readouterr().out == "0.1.0\n"
