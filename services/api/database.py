@@ -16,7 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from shared.errors import Misconfigured
 
 MIGRATIONS = Path(__file__).parent / "migrations"
-HEAD = "0002"  # the newest migration
+HEAD = "0003"  # the newest migration
 MIGRATION_LOCK = 4_838_331  # names our advisory lock among others of the same PostgreSQL database
 
 Rows = Sequence[Mapping[str, Any]]

@@ -7,7 +7,7 @@ import msgspec
 from litestar import get
 from litestar.exceptions import NotFoundException
 from litestar.params import FromPath, QueryParameter
-from sqlalchemy import ColumnElement, Row, Table, func, select
+from sqlalchemy import ColumnElement, Row, Table, func, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.api.facts import Use
@@ -23,6 +23,7 @@ from shared.messages import Article
 EXCERPT = 280  # characters
 _LINE: list[ColumnElement[Any]] = [column for column in articles.c if column.name != "words"]
 _LINE.append(func.substr(articles.c.words, 1, EXCERPT).label("words"))  # all of them may be long
+_AGE = (articles.c.published_ms, articles.c.id)
 _article = msgspec.json.Decoder(Article)
 
 FeedFilter = Annotated[int | None, QueryParameter(ge=1, lt=2**31, description="Only this feed's.")]
@@ -103,13 +104,16 @@ async def read_full(
 async def article_lines(
     api: Api, *, limit: int, feed: int | None = None, query: str | None = None, before: int | None = None
 ) -> list[ArticleLine]:
-    """Return the newest articles that fit."""
-    statement = select(*_LINE).order_by(articles.c.id.desc()).limit(limit)
+    """Return the newest articles that fit, of those listed behind the one with the id `before`."""
+    statement = select(*_LINE).order_by(*(column.desc() for column in _AGE)).limit(limit)
     if feed is not None:
         statement = statement.where(articles.c.feed == feed)
-    if before is not None:
-        statement = statement.where(articles.c.id < before)
     async with api.database.read() as connection:
+        if before is not None:
+            last = (await connection.execute(select(*_AGE).where(articles.c.id == before))).first()
+            if last is None:  # it has outlived the retention, and so have those before it
+                return []
+            statement = statement.where(tuple_(*_AGE) < tuple(last))
         if query and query.strip("\0 \t\n"):
             statement = statement.where(holding(connection, query))
         rows = (await connection.execute(statement)).all()

@@ -130,7 +130,8 @@ articles = Table(
     UniqueConstraint("feed", "link_md5"),
 )
 Index("articles_by_link", articles.c.link_md5)
-Index("articles_by_feed", articles.c.feed, articles.c.id)
+Index("articles_by_age", articles.c.published_ms, articles.c.id)
+Index("articles_by_feed_and_age", articles.c.feed, articles.c.published_ms, articles.c.id)
 
 images = Table(
     "images",

@@ -185,10 +185,14 @@ async def test_articles_are_found_by_their_words(site: Site) -> None:
 
 async def test_articles_are_listed_newest_first_in_pages(site: Site) -> None:
     await told(site)
-    first = (await site.client.get("/api/articles", params={"limit": 2})).json()
-    second = (await site.client.get("/api/articles", params={"limit": 2, "after": first["next"]})).json()
+    first = (await site.client.get("/api/articles", params={"limit": 1})).json()
+    second = (await site.client.get("/api/articles", params={"limit": 3, "after": first["next"]})).json()
 
-    assert len({each["link_md5"] for each in first["articles"] + second["articles"]}) == 3
+    listed = first["articles"] + second["articles"]
+    ages = [(each["published_ms"], each["id"]) for each in listed]
+    assert {each["link_md5"] for each in listed} == {it.link_md5 for it in (ONE, TWO, THREE)}
+    assert ages == sorted(ages, reverse=True)
+    assert listed[-1]["published_ms"] == TWO.published_ms
     assert second["next"] is None
 
 
