@@ -7,7 +7,7 @@ import msgspec
 from litestar import Request, Response, delete, get, patch, post
 from litestar.exceptions import NotFoundException
 from litestar.params import JSONBody, PathParameter, QueryParameter
-from sqlalchemy import func, select
+from sqlalchemy import ColumnElement, case, func, select
 
 from services.api import opml
 from services.api.feeds import FeedRow
@@ -98,6 +98,16 @@ class RecordLine(msgspec.Struct, frozen=True, kw_only=True):
     failed: int | None
     bytes: int | None
     total_ms: int | None
+    error: str = ""  # why the poll failed
+
+
+class _Outcome(msgspec.Struct, frozen=True):
+    """Of a stored `FeedPolled`, what a list shows."""
+
+    error: str = ""
+
+
+_outcome = msgspec.json.Decoder(_Outcome)
 
 
 class RecordPage(msgspec.Struct, frozen=True, kw_only=True):
@@ -236,14 +246,19 @@ async def record_lines(
     api: Api, *, limit: int, feed: int | None = None, before_ms: int | None = None
 ) -> list[RecordLine]:
     """Return the newest records, of one feed or of all."""
-    columns = [polls.c[name] for name in RecordLine.__struct_fields__]
+    columns: list[ColumnElement[Any]] = [polls.c[name] for name in RecordLine.__struct_fields__ if name != "error"]
+    columns.append(case((~polls.c.ok, polls.c.polled)).label("polled"))
     statement = select(*columns).order_by(polls.c.started_ms.desc()).limit(limit)
     if feed is not None:
         statement = statement.where(polls.c.feed == feed)
     if before_ms is not None:
         statement = statement.where(polls.c.started_ms < before_ms)
     async with api.database.read() as connection:
-        return [RecordLine(**row) for row in (await connection.execute(statement)).mappings()]
+        return [_record_line(**row) for row in (await connection.execute(statement)).mappings()]
+
+
+def _record_line(polled: bytes | None, **columns: Any) -> RecordLine:
+    return RecordLine(**columns, error=_outcome.decode(polled).error if polled else "")
 
 
 async def count_feeds(api: Api) -> int:

@@ -12,7 +12,7 @@ from shared.feeds import decode_config
 from shared.memory import MemoryBus
 from shared.messages import ImageJob, decode
 from shared.topology import FEED_CONFIGS, TRANSCODER
-from tests.api.builders import SITE, mirrored
+from tests.api.builders import SITE, mirrored, polled
 from tests.api.running import Site, eventually, next_due, running_api
 from tests.api.stories import FEED_URL, ONE, THREE, TWO, told
 
@@ -169,6 +169,18 @@ async def test_records_of_a_feed_are_listed(site: Site) -> None:
     )
 
 
+async def test_a_failed_poll_is_listed_with_its_reason(site: Site) -> None:
+    request_id = (await site.client.post("/api/fetches", json={"url": FEED_URL})).json()["requestId"]
+    await site.say(polled(request_id, asked=True, ok=False, error="no such host: <site>"))
+    await site.record(request_id)
+    (line,) = (await site.client.get("/api/feeds/1/records")).json()["records"]
+
+    assert (line["ok"], line["error"]) == (False, "no such host: <site>")
+    for path in ("/", "/feed/1"):
+        history = (await site.client.get(path)).text.partition('<ul class="rows"')[2]
+        assert "the poll failed: no such host: &lt;site&gt;" in history
+
+
 async def test_articles_are_found_by_their_words(site: Site) -> None:
     await told(site)
 
@@ -185,7 +197,7 @@ async def test_articles_are_found_by_their_words(site: Site) -> None:
 
 async def test_articles_are_listed_newest_first_in_pages(site: Site) -> None:
     await told(site)
-    first = (await site.client.get("/api/articles", params={"limit": 1})).json()
+    first = (await site.client.get("/api/articles", params={"limit": 2})).json()
     second = (await site.client.get("/api/articles", params={"limit": 3, "after": first["next"]})).json()
 
     listed = first["articles"] + second["articles"]
