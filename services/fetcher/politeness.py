@@ -34,7 +34,7 @@ _FIRST_HOLD_MS, _LAST_HOLD_MS = MINUTE_MS, 60 * MINUTE_MS  # where the server do
 _LONGEST_QUEUE_MS = 60 * MINUTE_MS
 _DOMAINS_KEPT = 10_000
 _LONGEST_NAME = 200  # characters in a key; the broker hangs up on a subject of more than 4096
-_NOT_IN_KEYS = re.compile(r"[^a-z0-9._-]")
+_NOT_IN_KEYS = re.compile(r"[^a-z0-9._-]|\.(?=\.)")  # two dots in a row, too: the broker would not take them
 _suffixes = PublicSuffixList()
 
 

@@ -218,3 +218,8 @@ async def test_a_host_of_any_length_has_a_key_that_the_broker_takes(bus: Bus) ->
     await ask(Politeness(bus, rate=30, me="a"), [], url=f"http://{name}/feed")
     entry = await bus.bucket(HOSTS).get("polite." + hashlib.sha256(name.encode()).hexdigest())
     assert entry
+
+
+async def test_a_host_with_a_dot_too_many_has_a_key_that_the_broker_takes(bus: Bus) -> None:
+    await ask(Politeness(bus, rate=30, me="a"), [], url="http://a..example:81/feed")
+    assert await bus.bucket(HOSTS).get("polite.a_.example_81")
