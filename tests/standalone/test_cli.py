@@ -1,10 +1,17 @@
 """What the command line refuses, in one line, and the version that it says."""
 
 import sys
+from pathlib import Path
 
 import pytest
 
 from services.standalone.cli import main
+
+
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep the default data directory out of the sources, should a command run after all."""
+    monkeypatch.chdir(tmp_path)
 
 
 def ended_with(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> str:
