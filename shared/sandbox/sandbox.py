@@ -59,6 +59,7 @@ class Sandbox(Generic[T]):
         self._threads = ThreadPoolExecutor(slots + 1, thread_name_prefix="sandbox")
         self._idle: list[_Child] = []
         self._all: set[_Child] = set()
+        self._ahead: asyncio.Task[None] | None = None
 
     async def run(self, *arguments: Any) -> T:
         """Return what the function makes of the arguments.
@@ -70,6 +71,7 @@ class Sandbox(Generic[T]):
         """
         async with self._slots:
             child = self._idle.pop() if self._idle else await self._spawn()
+            self._spawn_ahead()
             try:
                 answer = await self._ask(child, arguments)
             except BaseException:
@@ -84,9 +86,21 @@ class Sandbox(Generic[T]):
 
     async def close(self) -> None:
         """Kill all children."""
+        if self._ahead is not None:
+            await self._ahead
         for child in list(self._all):
             self._discard(child)
         self._threads.shutdown(wait=False, cancel_futures=True)
+
+    def _spawn_ahead(self) -> None:
+        """Where each job has a child of its own: have the next one's ready while this one's is at work."""
+        under_way = self._ahead is not None and not self._ahead.done()
+        if self._jobs_per_child == 1 and not self._idle and not under_way:
+            self._ahead = asyncio.create_task(self._warm_quietly())
+
+    async def _warm_quietly(self) -> None:
+        with suppress(OSError):  # out of processes: the next job will say so itself
+            await self.warm()
 
     async def _spawn(self) -> "_Child":
         loop = asyncio.get_running_loop()
