@@ -14,7 +14,7 @@ from cyclopts.validators import Number
 from shared.errors import HalftoneError, Misconfigured
 
 
-def _version() -> str:
+def version() -> str:
     """Return the package's version; where only its tree was copied, as into the image, what that says."""
     try:
         return metadata.version("halftone")
@@ -26,7 +26,7 @@ def _version() -> str:
 app = App(
     name="halftone",
     help="Feeds in, articles out whose images always load.",
-    version=_version,
+    version=version,
     version_flags=["--version"],
 )
 
