@@ -11,7 +11,6 @@ import socket
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any
 from urllib.parse import urlsplit
 
 import msgspec
@@ -39,6 +38,7 @@ from shared.messages import AnyMessage, FeedDue, FeedPolled, Message
 from shared.sandbox import Sandbox, confinement_level
 from shared.topology import FEED_CONFIGS, FEED_STATES, FETCHER
 from shared.web import Web
+from shared.working import Working
 
 log = structlog.get_logger()
 PARSE = "services.fetcher.parsing:parse"  # what the sandbox runs
@@ -221,31 +221,7 @@ class Fetcher:
             await self._bus.schedule(FeedDue(feed=feed), datetime.fromtimestamp(due_ms / 1000, UTC))
 
 
-class Running:
-    """The fetcher at work."""
-
-    def __init__(self, actor: Actor, web: Web, sandboxes: Sequence[Sandbox[Any]]) -> None:
-        self._actor = actor
-        self._web = web
-        self._sandboxes = sandboxes
-
-    def not_ready(self) -> str:
-        """See `service.Running`."""
-        return ""
-
-    async def drain(self) -> None:
-        """See `service.Running`."""
-        await self._actor.drain()
-
-    async def abort(self) -> None:
-        """See `service.Running`."""
-        await self._actor.abort()
-        for sandbox in self._sandboxes:
-            await sandbox.close()
-        await self._web.close()
-
-
-async def start(bus: Bus, settings: FetcherSettings) -> Running:
+async def start(bus: Bus, settings: FetcherSettings) -> Working:
     """Start fetching."""
     web = Web(parse_origins(settings.allow_hosts), keep_alive=KEEP_ALIVE)
     parser = Sandbox(
@@ -260,7 +236,7 @@ async def start(bus: Bus, settings: FetcherSettings) -> Running:
     log.info("feeds are read in a sandbox", layers=confinement_level())
     fetcher = Fetcher(bus, web, parser, settings, Site(pages) if settings.pages else None)
     actor = Actor(bus, fetcher, tasks=settings.concurrency or DEFAULT_CONCURRENCY)
-    return Running(actor, web, (parser, pages))
+    return Working(actor, web, (parser, pages))
 
 
 def _with_http(about: FeedPolled, polled: Polled, fetch_ms: int) -> FeedPolled:

@@ -33,6 +33,7 @@ from shared.messages import (
 from shared.sandbox import Confinement, Sandbox, confinement_level
 from shared.topology import IMAGES, TRANSCODER
 from shared.web import Web
+from shared.working import Working
 
 log = structlog.get_logger()
 RENDER = "services.transcoder.rendering:render"  # what the sandbox runs
@@ -247,30 +248,7 @@ class Transcoder:
         )
 
 
-class Running:
-    """The transcoder at work."""
-
-    def __init__(self, actor: Actor, web: Web, renderer: Sandbox[Rendition]) -> None:
-        self._actor = actor
-        self._web = web
-        self._renderer = renderer
-
-    def not_ready(self) -> str:
-        """See `service.Running`."""
-        return ""
-
-    async def drain(self) -> None:
-        """See `service.Running`."""
-        await self._actor.drain()
-
-    async def abort(self) -> None:
-        """See `service.Running`."""
-        await self._actor.abort()
-        await self._renderer.close()
-        await self._web.close()
-
-
-async def start(bus: Bus, settings: TranscoderSettings) -> Running:
+async def start(bus: Bus, settings: TranscoderSettings) -> Working:
     """Start transcoding."""
     workers = settings.workers or len(os.sched_getaffinity(0))
     web = Web(parse_origins(settings.allow_hosts), proxies=settings.proxies.split())
@@ -284,7 +262,7 @@ async def start(bus: Bus, settings: TranscoderSettings) -> Running:
     await renderer.warm()
     log.info("images are rendered in a sandbox", layers=confinement_level(), workers=workers)
     tasks = settings.concurrency or TASKS_PER_WORKER * workers
-    return Running(Actor(bus, Transcoder(bus, web, renderer, settings), tasks=tasks), web, renderer)
+    return Working(Actor(bus, Transcoder(bus, web, renderer, settings), tasks=tasks), web, [renderer])
 
 
 def _now_ms() -> int:
