@@ -17,6 +17,7 @@ from shared.topology import Consumer
 EXPIRES = 30.0  # seconds until an open pull request ends by itself
 HEARTBEAT = 5.0  # seconds between the broker's signs of life on it
 LEAVING = 1.0  # seconds for what is on its way to arrive once the mailbox is closed
+QUIET = 0.1  # seconds without a message after which an open request is taken to bring none
 
 
 class NatsMailbox:
@@ -81,7 +82,13 @@ class NatsMailbox:
                 await self._ask(demand)
         with suppress(nats.errors.Error, TimeoutError):
             async with asyncio.timeout(LEAVING):  # a broker that is away does not answer
+                await self._quiet()
                 await subscription.drain()  # what is on its way arrives, so that `close` can give it back
+
+    async def _quiet(self) -> None:
+        """Wait for what the open request is bringing: the broker drops what it sends to an inbox that is gone."""
+        while self._open and (left := self._heard + QUIET - asyncio.get_running_loop().time()) > 0:
+            await asyncio.sleep(left)
 
     async def _ask(self, batch: int) -> None:
         self._requests += 1
