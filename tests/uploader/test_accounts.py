@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 import pytest
+from structlog.testing import CapturingLogger
 
 from services.uploader.accounts import Accounts, load_accounts
 from services.uploader.accounts_file import size_in_bytes
@@ -148,12 +149,14 @@ def test_a_changed_file_that_is_broken_leaves_the_accounts_as_they_were(tmp_path
     assert [account.name for account in accounts] == ["a", "b"]
 
 
-def test_a_broken_file_is_logged_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_broken_file_is_logged_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     accounts = load(tmp_path, local("a"))
+    lines = CapturingLogger()
+    monkeypatch.setattr("services.uploader.accounts.log", lines)
     rewrite(tmp_path, "[[account]]")
     for _ in range(3):
         accounts.refresh()
-    assert capsys.readouterr().out.count("not taken over") == 1
+    assert [call.args for call in lines.calls] == [("accounts file not taken over",)]
 
 
 def test_a_file_that_vanishes_leaves_the_accounts_as_they_were(tmp_path: Path) -> None:
