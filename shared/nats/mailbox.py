@@ -87,7 +87,7 @@ class NatsMailbox:
 
     async def _quiet(self) -> None:
         """Wait for what the open request is bringing: the broker drops what it sends to an inbox that is gone."""
-        while self._open and (left := self._heard + QUIET - asyncio.get_running_loop().time()) > 0:
+        while self._open and (left := self._heard + QUIET - asyncio.get_running_loop().time()) > 0:  # noqa: ASYNC110
             await asyncio.sleep(left)
 
     async def _ask(self, batch: int) -> None:
