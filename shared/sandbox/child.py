@@ -1,18 +1,15 @@
-"""The child's side: confine itself, then answer one job after the other until the pipe closes."""
+"""The child's side: answer one job after the other until the parent closes its end."""
 
-import os
-import signal
+import pickle
 from collections.abc import Callable
 from contextlib import suppress
-from importlib import import_module
-from multiprocessing import forkserver
-from multiprocessing.connection import Connection
 from typing import Any
 
 import msgspec
 
 from shared.errors import Reject
-from shared.sandbox.confine import Confinement, confine
+
+HEAD = 8  # bytes before each message that give its length, big-endian
 
 
 class Outcome(msgspec.Struct, frozen=True):
@@ -23,35 +20,19 @@ class Outcome(msgspec.Struct, frozen=True):
     failed: str = ""  # any other exception
 
 
-def child_main(connection: Connection, target: str, limits: Confinement) -> None:
-    """Serve jobs on `connection`: argument tuples in, outcomes out.
-
-    Args:
-        connection: To the parent.
-        target: `module:function`.
-        limits: What the child may take.
-    """
-    _let_go_of_server()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    module, _, name = target.partition(":")
-    function: Callable[..., Any] = getattr(import_module(module), name)
-    confine(limits)
-    with suppress(EOFError, OSError):
-        while True:
-            arguments: tuple[Any, ...] = connection.recv()
-            connection.send_bytes(msgspec.msgpack.encode(_outcome(function, arguments)))
-    os._exit(0)  # no interpreter shutdown: it would want files
+def framed(data: bytes) -> bytes:
+    """Return the message with its length before it."""
+    return len(data).to_bytes(HEAD, "big") + data
 
 
-def _let_go_of_server() -> None:
-    """Close our end of the pipe by which the server knows that it is needed.
-
-    Children could start others through it; ours do not, and a server that outlives a killed service keeps us at work.
-    """
-    alive: int | None = getattr(forkserver, "_forkserver")._forkserver_alive_fd  # noqa: B009, SLF001 - no public name
-    if alive is not None:
-        os.close(alive)
+def answer_jobs(fd: int, function: Callable[..., Any]) -> None:
+    """Read pickled argument tuples and write outcomes until there are no more."""
+    with open(fd, "rb", closefd=False) as reader, open(fd, "wb", closefd=False) as writer, suppress(OSError):
+        while head := reader.read(HEAD):
+            request = reader.read(int.from_bytes(head, "big"))
+            arguments: tuple[Any, ...] = pickle.loads(request)  # noqa: S301 - from the service itself
+            writer.write(framed(msgspec.msgpack.encode(_outcome(function, arguments))))
+            writer.flush()
 
 
 def _outcome(function: Callable[..., Any], arguments: tuple[Any, ...]) -> Outcome:

@@ -9,6 +9,7 @@ import errno
 import os
 import resource
 import signal
+from collections.abc import Callable
 from contextlib import suppress
 from functools import cache
 from importlib import import_module
@@ -22,7 +23,10 @@ with suppress(ImportError, RuntimeError, OSError):  # another system, or one wit
     pyseccomp = import_module("pyseccomp")
 
 _PR_SET_PDEATHSIG = 1
+_PR_SET_SECCOMP = 22
 _PR_SET_NO_NEW_PRIVS = 38
+_SECCOMP_MODE_FILTER = 2
+_INSTRUCTION = 8  # bytes of one instruction of a filter
 _CLONE_THREAD = 0x00010000
 _LANDLOCK_CREATE_RULESET = 444  # the numbers are the same on every architecture
 _LANDLOCK_RESTRICT_SELF = 446
@@ -36,7 +40,7 @@ _ALLOWED_CALLS = """
     futex set_robust_list get_robust_list rseq sched_yield sched_getaffinity getcpu
     rt_sigaction rt_sigprocmask rt_sigreturn sigaltstack restart_syscall
     clock_gettime clock_getres clock_nanosleep nanosleep gettimeofday time
-    getpid gettid getuid geteuid getgid getegid getcwd getrandom uname getrusage sysinfo
+    getpid getppid gettid getuid geteuid getgid getegid getcwd getrandom uname getrusage sysinfo
     exit exit_group
 """
 
@@ -59,17 +63,28 @@ def confinement_level() -> str:
     return "+".join(layers)
 
 
-def confine(limits: Confinement) -> None:
-    """Confine this process for the rest of its life; what it has open stays open."""
+def prepare(limits: Confinement) -> Callable[[], None]:
+    """Confine this process as far as it can still fork, and return what confines a child of it altogether.
+
+    What is open stays open. The returned function does only what cannot be done once for all children.
+
+    Raises:
+        OSError: The kernel refuses a layer that it says it has; so does the returned function.
+    """
     address_space = _address_space() + limits.memory
     libc = ctypes.CDLL(None, use_errno=True)
-    libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)  # a killed service must not leave children at work
     libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
     if _landlock_abi() > 0:
         _landlock(libc)
-    _set_limits(address_space, limits.cpu_seconds)
-    if pyseccomp is not None:
-        _seccomp()
+    program = _seccomp_program() if pyseccomp is not None else None
+
+    def confine() -> None:
+        libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)  # a killed server must not leave children at work
+        _set_limits(address_space, limits.cpu_seconds)
+        if program is not None and libc.prctl(_PR_SET_SECCOMP, _SECCOMP_MODE_FILTER, ctypes.byref(program)):
+            raise OSError(ctypes.get_errno(), "the system call filter was refused")
+
+    return confine
 
 
 def _set_limits(address_space: int, cpu_seconds: int) -> None:
@@ -108,7 +123,13 @@ def _landlock(libc: ctypes.CDLL) -> None:
     os.close(ruleset)
 
 
-def _seccomp() -> None:
+class _Program(ctypes.Structure):
+    """A filter as the kernel takes it: `struct sock_fprog` of seccomp(2)."""
+
+    _fields_ = (("length", ctypes.c_ushort), ("filter", ctypes.c_char_p))
+
+
+def _seccomp_program() -> _Program:
     filtering = pyseccomp.SyscallFilter(pyseccomp.ERRNO(errno.EPERM))
     for name in _ALLOWED_CALLS.split():
         with suppress(RuntimeError, ValueError):  # not every architecture has every call
@@ -116,4 +137,8 @@ def _seccomp() -> None:
     filtering.add_rule(pyseccomp.ERRNO(errno.ENOSYS), "clone3")  # its flags cannot be looked at: fall back to clone
     threads = pyseccomp.Arg(0, pyseccomp.MASKED_EQ, _CLONE_THREAD, _CLONE_THREAD)
     filtering.add_rule(pyseccomp.ALLOW, "clone", threads)
-    filtering.load()
+    with os.fdopen(os.memfd_create("filter"), "w+b") as file:
+        filtering.export_bpf(file)
+        file.seek(0)
+        program = file.read()
+    return _Program(len(program) // _INSTRUCTION, program)

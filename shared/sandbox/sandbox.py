@@ -1,23 +1,25 @@
-"""The parent's side: children forked from a preloaded server, one job at a time each, killed when they overstay."""
+"""The parent's side: children forked from a server of its own, one job at a time each, killed when they overstay."""
 
 import asyncio
-import multiprocessing
+import os
+import pickle
 import signal
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+import socket
+import subprocess
+import sys
 from contextlib import suppress
-from multiprocessing.connection import Connection
-from multiprocessing.process import BaseProcess
 from typing import Any, Generic, TypeVar
 
 import msgspec
 
 from shared.errors import Reject, Retry
-from shared.sandbox.child import Outcome, child_main
+from shared.sandbox.child import HEAD, Outcome, framed
 from shared.sandbox.confine import Confinement
 
 T = TypeVar("T")
 MAX_RESULT = 512 * 1024 * 1024  # bytes that a child may answer with
+PASSED_ON = ("LANG", "LC_ALL", "LC_CTYPE", "LD_LIBRARY_PATH", "TZ")  # of the environment, which also holds secrets
+DYING = 2.0  # seconds that the end of a child, or of the server, may take
 
 
 class Killed(Reject):
@@ -34,7 +36,6 @@ class Sandbox(Generic[T]):
         seconds: Wall-clock time for one job.
         limits: What one child may take.
         jobs_per_child: Jobs until a child is replaced; 1 gives each job a child that saw no other.
-        preload: Modules that the server imports once, so that children have them from the start.
     """
 
     def __init__(
@@ -46,20 +47,15 @@ class Sandbox(Generic[T]):
         seconds: float,
         limits: Confinement | None = None,
         jobs_per_child: int = 1,
-        preload: Sequence[str] = (),
     ) -> None:
         self._target = target
         self._decode = msgspec.msgpack.Decoder(kind)
         self._seconds = seconds
-        self._limits = limits or Confinement()
         self._jobs_per_child = jobs_per_child
-        self._context = multiprocessing.get_context("forkserver")
-        self._context.set_forkserver_preload([target.partition(":")[0], "shared.sandbox.child", *preload])
+        self._server = _Server(target, limits or Confinement())
         self._slots = asyncio.Semaphore(slots)
-        self._threads = ThreadPoolExecutor(slots + 1, thread_name_prefix="sandbox")
         self._idle: list[_Child] = []
         self._all: set[_Child] = set()
-        self._ahead: asyncio.Task[None] | None = None
 
     async def run(self, *arguments: Any) -> T:
         """Return what the function makes of the arguments.
@@ -70,8 +66,11 @@ class Sandbox(Generic[T]):
             Retry: The function broke: a defect, or a system out of resources.
         """
         async with self._slots:
-            child = self._idle.pop() if self._idle else await self._spawn()
-            self._spawn_ahead()
+            await self.warm()
+            child = self._idle.pop()
+            if self._jobs_per_child == 1 and not self._idle:
+                with suppress(OSError):  # the next job will say so itself
+                    self._fork()  # its child is made ready while this one's is at work
             try:
                 answer = await self._ask(child, arguments)
             except BaseException:
@@ -81,53 +80,46 @@ class Sandbox(Generic[T]):
         return self._result(answer)
 
     async def warm(self) -> None:
-        """Start the server and a first child, so that the first job need not wait for them."""
-        self._idle.append(await self._spawn())
+        """Have the server and a child ready.
+
+        Raises:
+            Retry: They cannot be started.
+        """
+        try:
+            if await self._server.start():
+                self._discard_idle()  # the children of the one before died with it
+            if not self._idle:
+                self._fork()
+        except OSError as error:
+            raise Retry(f"cannot start a process to run {self._target} in: {error}") from error
 
     async def close(self) -> None:
-        """Kill all children."""
-        if self._ahead is not None:
-            await self._ahead
+        """Kill all children and the server."""
         for child in list(self._all):
             self._discard(child)
-        self._threads.shutdown(wait=False, cancel_futures=True)
+        await self._server.close()
 
-    def _spawn_ahead(self) -> None:
-        """Where each job has a child of its own: have the next one's ready while this one's is at work."""
-        under_way = self._ahead is not None and not self._ahead.done()
-        if self._jobs_per_child == 1 and not self._idle and not under_way:
-            self._ahead = asyncio.create_task(self._warm_quietly())
-
-    async def _warm_quietly(self) -> None:
-        with suppress(OSError):  # out of processes: the next job will say so itself
-            await self.warm()
-
-    async def _spawn(self) -> "_Child":
-        loop = asyncio.get_running_loop()
-        child = await loop.run_in_executor(self._threads, self._start)
+    def _fork(self) -> None:
+        child = self._server.fork()
         self._all.add(child)
-        return child
+        self._idle.append(child)
 
-    def _start(self) -> "_Child":
-        ours, theirs = self._context.Pipe()
-        process = self._context.Process(target=child_main, args=(theirs, self._target, self._limits), daemon=True)
-        process.start()
-        theirs.close()
-        return _Child(process, ours)
-
-    async def _ask(self, child: "_Child", arguments: tuple[Any, ...]) -> bytes:
-        loop = asyncio.get_running_loop()
-        asking = loop.run_in_executor(self._threads, child.ask, arguments)
-        done, _ = await asyncio.wait({asking}, timeout=self._seconds)
-        if not done:
-            child.kill()
-            with suppress(EOFError, OSError):
-                await asking
-            raise Killed(f"it took longer than {self._seconds:.0f} s")
+    async def _ask(self, child: "_Child", arguments: tuple[Any, ...]) -> bytearray:
         try:
-            return asking.result()
+            async with asyncio.timeout(self._seconds):
+                return await child.ask(arguments)
+        except TimeoutError:
+            raise Killed(f"it took longer than {self._seconds:.0f} s") from None
         except (EOFError, OSError) as error:
-            raise Killed(await loop.run_in_executor(self._threads, child.why_dead)) from error
+            code = await child.exit_code()
+            if code is None:
+                raise Retry(f"the server that runs {self._target} ended") from error
+            raise Killed(_why_dead(code)) from error
+
+    def _discard_idle(self) -> None:
+        for child in self._idle:
+            self._discard(child)
+        self._idle.clear()
 
     def _put_back(self, child: "_Child") -> None:
         child.jobs += 1
@@ -140,7 +132,7 @@ class Sandbox(Generic[T]):
         self._all.discard(child)
         child.kill()
 
-    def _result(self, answer: bytes) -> T:
+    def _result(self, answer: bytearray) -> T:
         try:
             outcome = _outcomes.decode(answer)
             if not (outcome.rejected or outcome.failed):
@@ -155,31 +147,105 @@ class Sandbox(Generic[T]):
 _outcomes = msgspec.msgpack.Decoder(Outcome)
 
 
-class _Child:
-    """A child process and the pipe to it."""
+class _Server:
+    """The process of `shared.sandbox.forkserver`, started when it is first needed and again if it died."""
 
-    def __init__(self, process: BaseProcess, connection: Connection) -> None:
-        self._process = process
-        self._connection = connection
+    def __init__(self, target: str, limits: Confinement) -> None:
+        self._arguments = (target, msgspec.json.encode(limits).decode())
+        self._process: subprocess.Popen[bytes] | None = None
+        self._control = socket.socket()
+        self._starting = asyncio.Lock()
+
+    async def start(self) -> bool:
+        """Start it, unless it runs, and tell which; OSError where that cannot be done."""
+        async with self._starting:
+            if self._process is not None and self._process.poll() is None:
+                return False
+            self._control.close()
+            self._control, theirs = socket.socketpair()
+            self._control.setblocking(False)
+            with theirs:
+                self._process = await asyncio.to_thread(self._popen, theirs.fileno())
+            if not await asyncio.get_running_loop().sock_recv(self._control, 1):
+                raise ChildProcessError("the server could not load it; see its own message")
+            return True
+
+    def fork(self) -> "_Child":
+        """Ask for a child; OSError where the server is gone."""
+        job, jobs_end = socket.socketpair()
+        lifeline, watched_end = socket.socketpair()
+        with jobs_end, watched_end:
+            socket.send_fds(self._control, [b"f"], [jobs_end.fileno(), watched_end.fileno()])
+        return _Child(job, lifeline)
+
+    async def close(self) -> None:
+        """End it: it ends when its parent hangs up."""
+        self._control.close()
+        if self._process is not None:
+            try:
+                await asyncio.to_thread(self._process.wait, DYING)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+
+    def _popen(self, fd: int) -> subprocess.Popen[bytes]:
+        environment = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
+        environment["PYTHONPATH"] = os.pathsep.join(sys.path)
+        return subprocess.Popen(  # noqa: S603 - ourselves
+            [sys.executable, "-m", "shared.sandbox.forkserver", str(fd), *self._arguments],
+            stdin=subprocess.DEVNULL,
+            env=environment,
+            pass_fds=[fd],
+        )
+
+
+class _Child:
+    """The two sockets to a child process."""
+
+    def __init__(self, job: socket.socket, lifeline: socket.socket) -> None:
+        self._job = job
+        self._lifeline = lifeline
+        self._job.setblocking(False)
+        self._lifeline.setblocking(False)
         self.jobs = 0
 
-    def ask(self, arguments: tuple[Any, ...]) -> bytes:
-        """Have it do a job; blocks."""
-        self._connection.send(arguments)
-        return self._connection.recv_bytes(MAX_RESULT)
+    async def ask(self, arguments: tuple[Any, ...]) -> bytearray:
+        """Have it do a job; EOFError or OSError where it ends before the answer does."""
+        await asyncio.get_running_loop().sock_sendall(self._job, framed(pickle.dumps(arguments)))
+        size = int.from_bytes(await self._exactly(HEAD), "big")
+        if size > MAX_RESULT:
+            raise Killed(f"its process answered with {size:,} bytes; {MAX_RESULT:,} are allowed")
+        return await self._exactly(size)
+
+    async def exit_code(self) -> int | None:
+        """Return what it died of, None if nobody is left to tell."""
+        with suppress(OSError, TimeoutError):
+            async with asyncio.timeout(DYING):
+                status = await asyncio.get_running_loop().sock_recv(self._lifeline, 4)
+                return int.from_bytes(status, "big", signed=True) if status else None
+        return None
 
     def kill(self) -> None:
         """End it now."""
-        self._process.kill()
+        self._job.close()
+        self._lifeline.close()
 
-    def why_dead(self) -> str:
-        """Say what it died of; blocks for the moment that dying takes."""
-        self._process.join(2)
-        code = self._process.exitcode
-        if code == -signal.SIGXCPU:
-            return "it took more processor time than allowed"
-        if code == -signal.SIGKILL:
-            return "it was killed, most likely for its memory"
-        if code is not None and code < 0:
-            return f"its process died of {signal.Signals(-code).name}"
-        return f"its process ended with {code}"
+    async def _exactly(self, size: int) -> bytearray:
+        loop = asyncio.get_running_loop()
+        data = bytearray(size)
+        left = memoryview(data)
+        while left:
+            got = await loop.sock_recv_into(self._job, left)
+            if not got:
+                raise EOFError
+            left = left[got:]
+        return data
+
+
+def _why_dead(code: int) -> str:
+    if code == -signal.SIGXCPU:
+        return "it took more processor time than allowed"
+    if code == -signal.SIGKILL:
+        return "it was killed, most likely for its memory"
+    if code < 0:
+        return f"its process died of {signal.Signals(-code).name}"
+    return f"its process ended with {code}"

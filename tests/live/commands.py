@@ -36,6 +36,7 @@ class Command:
         self, *arguments: str, data: Path | None = None, public_port: int = 8080, err: int = subprocess.PIPE
     ) -> None:
         self.run = uuid.uuid4().hex
+        self._sessions: set[int] = set()
         environment = {name: value for name, value in os.environ.items() if not name.startswith("HALFTONE_")}
         environment |= {_MARK: self.run, "HALFTONE_PUBLIC_URL": f"http://127.0.0.1:{public_port}"}
         self.process = subprocess.Popen(
@@ -55,22 +56,32 @@ class Command:
 
     def interrupt(self) -> None:
         """Press Ctrl-C: the terminal tells the whole process group."""
+        self.alive()  # so that whoever stays behind is known
         os.killpg(self.process.pid, signal.SIGINT)
 
     def alive(self) -> dict[int, str]:
-        """Return every process of this run: pid → command line."""
+        """Return every process of this run: pid → command line.
+
+        The sandbox's do not inherit the mark, but the session of the service that started them. A zombie has no line.
+        """
         mark = f"{_MARK}={self.run}".encode()
         found: dict[int, str] = {}
+        sessions: dict[int, int] = {}
         for entry in Path("/proc").glob("[0-9]*"):
             with suppress(OSError):
+                pid = int(entry.name)
+                sessions[pid] = os.getsid(pid)
                 if mark in (entry / "environ").read_bytes().split(b"\0"):
-                    found[int(entry.name)] = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode()
-        return {pid: line for pid, line in found.items() if line}  # a zombie has none
+                    self._sessions.add(sessions[pid])
+                found[pid] = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+        return {
+            pid: line for pid, line in found.items() if line and sessions[pid] in self._sessions
+        }  # a zombie has none
 
     def find(self, name: str) -> int | None:
         """Return the pid of the service of that name, or of the broker, if it runs."""
         sign = "nats-server" if name == "broker" else f"-m services.{name}"
-        return next((pid for pid, line in self.alive().items() if sign in line and "multiprocessing" not in line), None)
+        return next((pid for pid, line in self.alive().items() if sign in line and "shared.sandbox" not in line), None)
 
     def kill(self, name: str) -> int:
         """Kill -9 the service (or the broker) as soon as it is there; return its pid."""

@@ -18,6 +18,16 @@ def pid(data: bytes) -> int:
     return os.getpid()
 
 
+def parent(data: bytes) -> int:
+    del data
+    return os.getppid()
+
+
+def environment(data: bytes) -> list[str]:
+    del data
+    return list(os.environ)
+
+
 def refuse(data: bytes) -> bytes:
     raise Reject(f"no {data.decode()}")
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -125,24 +126,69 @@ async def test_a_child_cannot(sandbox: Make, what: str, tmp_path: Path) -> None:
 
 
 def test_a_killed_service_leaves_no_child_at_work(tmp_path: Path) -> None:
-    mark = f"HALFTONE_TEST={tmp_path}"
-    program = "import asyncio, os; from shared.sandbox import Sandbox\nasync def main():\n"
+    seen = tmp_path / "seen"
+    program = "import asyncio, os, pathlib; from shared.sandbox import Sandbox\nasync def main():\n"
     program += " box = Sandbox('tests.shared.sandboxed:loop', bytes, slots=1, seconds=60)\n await box.warm()\n"
-    program += " asyncio.ensure_future(box.run(b'x')); await asyncio.sleep(0.5); os.kill(os.getpid(), 9)\n"
+    program += " asyncio.ensure_future(box.run(b'x')); await asyncio.sleep(0.5)\n"
+    program += f" pathlib.Path({str(seen)!r}).write_text(str(os.getpid())); os.kill(os.getpid(), 9)\n"
     program += "if __name__ == '__main__': asyncio.run(main())"
-    environment = {**os.environ, "HALFTONE_TEST": str(tmp_path), "PYTHONPATH": str(Path.cwd())}
-    subprocess.run([sys.executable, "-c", program], env=environment, timeout=30, check=False)
+    environment = {**os.environ, "PYTHONPATH": str(Path.cwd())}
+    subprocess.run([sys.executable, "-c", program], env=environment, timeout=30, check=False, start_new_session=True)
+    session = int(seen.read_text(encoding="ascii"))
     deadline = time.monotonic() + 5
-    while (left := _marked(mark)) and time.monotonic() < deadline:
+    while (left := _of_session(session)) and time.monotonic() < deadline:
         time.sleep(0.05)
     assert left == []
 
 
-def _marked(mark: str) -> list[str]:
-    """Return the processes that have this in their environment."""
+def _of_session(session: int) -> list[str]:
+    """Return the processes that have a command line and are of this session."""
     found: list[str] = []
     for folder in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):  # gone meanwhile
-            if mark.encode() in (folder / "environ").read_bytes():
+            if os.getsid(int(folder.name)) == session and (folder / "cmdline").read_bytes():
                 found.append(folder.name)
     return found
+
+
+async def test_a_server_that_died_is_started_again(sandbox: Make) -> None:
+    box = sandbox("parent", int)
+    server = await box.run(b"")
+    os.kill(server, signal.SIGKILL)
+    await asyncio.sleep(0.2)
+    assert await box.run(b"") != server
+
+
+async def test_a_job_whose_server_dies_is_for_another_try(sandbox: Make) -> None:
+    box = sandbox("parent", int)
+    server = await box.run(b"")
+    os.kill(server, signal.SIGSTOP)
+    job = asyncio.create_task(box.run(b""))  # its child was forked ahead; the next one's is not
+    await job
+    job = asyncio.create_task(box.run(b""))
+    await asyncio.sleep(0.1)
+    os.kill(server, signal.SIGKILL)
+    with pytest.raises(Retry, match=r"the server that runs .* ended"):
+        await job
+
+
+async def test_children_know_none_of_the_secrets_in_the_environment(
+    sandbox: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HALFTONE_NATS_PASSWORD", "secret")
+    assert "HALFTONE_NATS_PASSWORD" not in await sandbox("environment", list[str]).run(b"")
+
+
+async def test_children_that_end_in_any_order_are_told_apart(sandbox: Make) -> None:
+    box = sandbox("die", slots=8)
+    jobs = [b"die" if number % 3 == 0 else b"%d" % number for number in range(120)]
+    results = await asyncio.gather(*(box.run(job) for job in jobs), return_exceptions=True)
+    assert [isinstance(result, Killed) or result for result in results] == [job == b"die" or job for job in jobs]
+
+
+async def test_what_cannot_be_loaded_is_said_and_waited_for_no_longer(capfd: pytest.CaptureFixture[str]) -> None:
+    box = Sandbox("tests.shared.sandboxed:missing", bytes, slots=1, seconds=10)
+    with pytest.raises(Retry, match="cannot start a process to run tests"):
+        await box.run(b"")
+    assert "has no attribute 'missing'" in capfd.readouterr().err
+    await box.close()
