@@ -45,7 +45,7 @@ class Running:
         )
         self._server = WebServer(application(self.api), settings.http_host, settings.http_port)
         self._completer = Completer(database, bus, words, waiters, deadline=deadline)
-        self._writer = Writer(database, deadline=deadline, affected=self._written)
+        self._writer = Writer(database, deadline=deadline, ready=self._written)
         self._actor = Actor(bus, Assembler(self._writer, self.api.feeds), tasks=settings.concurrency or IN_HAND)
         self._clock = Clock(self.api, self._completer)
 
@@ -58,8 +58,8 @@ class Running:
         """See `shared.service.Running`."""
         return "" if self._server.running else "the HTTP server has stopped"
 
-    def _written(self, affected: set[str]) -> None:
-        self._completer.look_at(affected)
+    def _written(self, ready: set[str]) -> None:
+        self._completer.look_at(ready)
         self.api.tidings.tell()
 
     async def drain(self) -> None:

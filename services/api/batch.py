@@ -13,8 +13,9 @@ from sqlalchemy import bindparam, exists, or_, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.api import settling
-from services.api.database import add, insert
+from services.api.database import CHUNK, add, insert
 from services.api.plain import without_tags
+from services.api.reading import ready
 from services.api.settling import ImageState
 from services.api.summaries import summary
 from services.api.tables import articles, events, feeds, image_uses, images, poll_articles, polls, touched
@@ -23,7 +24,6 @@ from shared.messages import Article, ArticleFound, ArticleUpdated, Event, FeedPo
 from shared.urls import feed_token, host_of
 
 EVENTS_LOCK = 4_838_332  # orders the commits of replicas' events, so that ids grow with time for every reader
-CHUNK = 10_000  # values in one IN: both databases take some 32,000
 
 ArticleEvent = ArticleFound | ArticleUpdated
 ImageEvent = ImageMirrored | ImageFailed
@@ -42,7 +42,7 @@ class Received(msgspec.Struct, frozen=True):
 
 
 async def apply(connection: AsyncConnection, batch: Sequence[Received], *, deadline: float) -> set[str]:
-    """Write the batch; return the polls whose record may have to be built.
+    """Write the batch; return the polls whose record can be built.
 
     Args:
         connection: In a transaction that writes.
@@ -62,9 +62,12 @@ async def apply(connection: AsyncConnection, batch: Sequence[Received], *, deadl
     await _write_uses(connection, uses, states | changed)
     affected = await _settle_uses(connection, states, changed)
     affected |= {event.request_id for _, event in (*found, *polled)}
-    await touch(connection, affected)
+    await touch(
+        connection, affected
+    )  # waits for replicas that write to the same polls, so that this sees what they did:
+    can_be_built = await ready(connection, affected)
     await _write_events(connection, batch)
-    return affected
+    return can_be_built
 
 
 async def touch(connection: AsyncConnection, request_ids: Iterable[str]) -> None:

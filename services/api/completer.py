@@ -13,7 +13,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from services.api import record
 from services.api.database import Database
 from services.api.facts import Facts
-from services.api.reading import nothing_missing, read_facts
+from services.api.reading import read_facts, ready
 from services.api.tables import polls, touched
 from services.api.waiters import Waiters
 from services.api.wire import Record
@@ -95,10 +95,10 @@ class Completer:
             poll = (await connection.execute(select(polls).where(polls.c.request_id == request_id))).first()
             if poll is None or version is None:
                 return
-            ready = not poll.waiting or (poll.polled and await nothing_missing(connection, request_id))
-            facts = await read_facts(connection, poll, now_ms=_now()) if ready else None
+            is_ready = request_id in await ready(connection, [request_id])
+            facts = await read_facts(connection, poll, now_ms=_now()) if is_ready else None
         built = facts and await asyncio.to_thread(self._build, facts, poll)
-        if await self._keep(poll, version, built, ready=bool(ready)) and built:
+        if await self._keep(poll, version, built, ready=is_ready) and built:
             log.info("record complete", feed=poll.feed, mirrored=built.record.images_mirrored)
             await self.announce(request_id)
         self._waiters.tell(request_id)

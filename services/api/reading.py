@@ -1,12 +1,15 @@
 """Reads the facts of a poll from the database."""
 
+from collections.abc import Iterable
+
 import msgspec
 from sqlalchemy import Row, exists, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from services.api.database import CHUNK
 from services.api.facts import Facts, FeedRow, PollFacts, Settled, Use
 from services.api.settling import FAILED, MIRRORED
-from services.api.tables import feeds, image_uses, images, poll_articles
+from services.api.tables import feeds, image_uses, images, poll_articles, polls
 from shared.messages import Article, FeedPolled, ImageFailed, ImageMirrored
 
 _article = msgspec.json.Decoder(Article)
@@ -14,11 +17,19 @@ _polled = msgspec.json.Decoder(FeedPolled)
 _settled: msgspec.json.Decoder[Settled] = msgspec.json.Decoder(ImageMirrored | ImageFailed)
 
 
-async def nothing_missing(connection: AsyncConnection, request_id: str) -> bool:
-    """Tell whether all that the poll found has arrived and every image of it is settled."""
-    missing = exists().where(poll_articles.c.request_id == request_id, poll_articles.c.article.is_(None))
-    unsettled = exists().where(image_uses.c.request_id == request_id, ~image_uses.c.settled)
-    return bool((await connection.execute(select(~missing & ~unsettled))).scalar())
+async def ready(connection: AsyncConnection, request_ids: Iterable[str]) -> set[str]:
+    """Return those of the polls whose record can be built: all they found has arrived, every image is settled."""
+    missing = exists().where(poll_articles.c.request_id == polls.c.request_id, poll_articles.c.article.is_(None))
+    unsettled = exists().where(image_uses.c.request_id == polls.c.request_id, ~image_uses.c.settled)
+    whole = polls.c.polled.is_not(None) & ~missing & ~unsettled
+    names = sorted(request_ids)
+    found: set[str] = set()
+    for start in range(0, len(names), CHUNK):
+        these = polls.c.request_id.in_(names[start : start + CHUNK])
+        found |= set(
+            (await connection.execute(select(polls.c.request_id).where(these, ~polls.c.waiting | whole))).scalars()
+        )
+    return found
 
 
 async def read_facts(connection: AsyncConnection, poll: Row[tuple[object, ...]], *, now_ms: int) -> Facts:

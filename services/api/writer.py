@@ -14,6 +14,8 @@ from shared import metrics
 
 log = structlog.get_logger()
 
+PACE = 0.1  # seconds between the beginnings of two commits, unless a full group waits
+FULL_GROUP = 32  # events
 LONGEST_WAIT = 10.0  # seconds between tries of a database that is away
 _TRANSIENT_STATES = ("08", "40", "53", "55", "57")  # SQLSTATE classes: connection, rollback, resources, lock, shutdown
 
@@ -26,13 +28,13 @@ class Writer:
     Args:
         database: Where to.
         deadline: Seconds that a poll's images may take.
-        affected: Told, after each commit, which polls' records may have to be built.
+        ready: Told, after each commit, which polls' records can be built.
     """
 
-    def __init__(self, database: Database, *, deadline: float, affected: Callable[[set[str]], None]) -> None:
+    def __init__(self, database: Database, *, deadline: float, ready: Callable[[set[str]], None]) -> None:
         self._database = database
         self._deadline = deadline
-        self._affected = affected
+        self._ready = ready
         self._queue: asyncio.Queue[Waiting] = asyncio.Queue()
         self._task = asyncio.create_task(self._run())
 
@@ -53,10 +55,17 @@ class Writer:
             await self._task
 
     async def _run(self) -> None:
+        clock = asyncio.get_running_loop().time
+        began = 0.0
         while True:
             group = [await self._queue.get()]
+            with suppress(TimeoutError):
+                async with asyncio.timeout_at(began + PACE):
+                    while len(group) < FULL_GROUP:
+                        group.append(await self._queue.get())
             while not self._queue.empty():
                 group.append(self._queue.get_nowait())
+            began = clock()
             try:
                 await self._write_patiently([received for received, _ in group])
             except Exception as error:  # noqa: BLE001 - one event must not keep the others from being written
@@ -82,7 +91,7 @@ class Writer:
             try:
                 with metrics.stage("commit"):
                     async with self._database.write() as connection:
-                        affected = await apply(connection, batch, deadline=self._deadline)
+                        ready = await apply(connection, batch, deadline=self._deadline)
             except (DBAPIError, PoolTimeout, OSError) as error:
                 if not is_transient(error):
                     raise
@@ -90,7 +99,7 @@ class Writer:
                 await asyncio.sleep(wait)
                 wait = min(LONGEST_WAIT, 2 * wait)
             else:
-                self._affected(affected)
+                self._ready(ready)
                 return
 
 

@@ -3,6 +3,7 @@
 A feed whose server is being asked enough already is put off for a while, and holds nobody up.
 """
 
+import asyncio
 import hashlib
 import os
 import random
@@ -232,7 +233,7 @@ async def start(bus: Bus, settings: FetcherSettings) -> Working:
         jobs_per_child=PARSES_PER_CHILD,
     )
     pages = Sandbox(READ, Page, slots=1, seconds=settings.parse_seconds, jobs_per_child=PARSES_PER_CHILD)
-    await parser.warm()
+    await asyncio.gather(*(box.warm() for box in ((parser, pages) if settings.pages else (parser,))))
     log.info("feeds are read in a sandbox", layers=confinement_level())
     fetcher = Fetcher(bus, web, parser, settings, Site(pages) if settings.pages else None)
     actor = Actor(bus, fetcher, tasks=settings.concurrency or DEFAULT_CONCURRENCY)
