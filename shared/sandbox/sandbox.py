@@ -153,7 +153,7 @@ class _Server:
     def __init__(self, target: str, limits: Confinement) -> None:
         self._arguments = (target, msgspec.json.encode(limits).decode())
         self._process: subprocess.Popen[bytes] | None = None
-        self._control = socket.socket()
+        self._control: socket.socket | None = None
         self._starting = asyncio.Lock()
 
     async def start(self) -> bool:
@@ -161,35 +161,49 @@ class _Server:
         async with self._starting:
             if self._process is not None and self._process.poll() is None:
                 return False
-            self._control.close()
-            self._control, theirs = socket.socketpair()
-            self._control.setblocking(False)
+            self._hang_up()
+            ours, theirs = socket.socketpair()
+            ours.setblocking(False)
+            self._control = ours
             with theirs:
                 self._process = await asyncio.to_thread(self._popen, theirs.fileno())
-            if not await asyncio.get_running_loop().sock_recv(self._control, 1):
+            if not await asyncio.get_running_loop().sock_recv(ours, 1):
                 raise ChildProcessError("the server could not load it; see its own message")
             return True
 
     def fork(self) -> "_Child":
         """Ask for a child; OSError where the server is gone."""
+        if self._control is None:
+            raise BrokenPipeError
         job, jobs_end = socket.socketpair()
         lifeline, watched_end = socket.socketpair()
+        child = _Child(job, lifeline)
         with jobs_end, watched_end:
-            socket.send_fds(self._control, [b"f"], [jobs_end.fileno(), watched_end.fileno()])
-        return _Child(job, lifeline)
+            try:
+                socket.send_fds(self._control, [b"f"], [jobs_end.fileno(), watched_end.fileno()])
+            except OSError:
+                child.kill()
+                raise
+        return child
 
     async def close(self) -> None:
         """End it: it ends when its parent hangs up."""
-        self._control.close()
+        self._hang_up()
         if self._process is not None:
             try:
                 await asyncio.to_thread(self._process.wait, DYING)
             except subprocess.TimeoutExpired:
                 self._process.kill()
 
+    def _hang_up(self) -> None:
+        if self._control is not None:
+            self._control.close()
+            self._control = None
+
     def _popen(self, fd: int) -> subprocess.Popen[bytes]:
         environment = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
         environment["PYTHONPATH"] = os.pathsep.join(sys.path)
+        environment["OMP_NUM_THREADS"] = "1"  # numpy's: a process that forks is to have no other thread
         return subprocess.Popen(  # noqa: S603 - ourselves
             [sys.executable, "-m", "shared.sandbox.forkserver", str(fd), *self._arguments],
             stdin=subprocess.DEVNULL,
