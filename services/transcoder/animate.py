@@ -4,9 +4,7 @@ Frames are decoded and regions encoded in threads, a few at a time; the canvas i
 """
 
 from collections import deque
-from collections.abc import Callable
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
-from functools import partial
 
 import msgspec
 
@@ -43,7 +41,7 @@ def animate(source: Source, quality: int, lossless: bool, threads: int) -> Film:
     frames = duration = 0
     with ThreadPoolExecutor(threads) as pool:
         choice = _Choice(quality, lossless)
-        reel = _Reel(pool, choice, threads + 1)
+        reel = _Reel(pool, choice, 2 * (threads + 1))
         delta = Delta(source.pixels, source.width, source.height)
         for touched, shown_ms in source.play(pool, threads + 1):
             reel.add(delta.take(touched, exactly=choice.lossless or not frames), shown_ms)
@@ -62,28 +60,38 @@ class _Choice:
     def __init__(self, quality: int, lossless: bool) -> None:
         self._quality = quality
         self._always = lossless
-        self._begun = False
+        self._begun = lossless
         self.lossless = lossless
         self.exact = True
 
-    def encoder(self, region: Region) -> Callable[[], encode.Encoded]:
-        """Give how to encode the next region."""
+    def start(self, region: Region, pool: Executor) -> Future[encode.Encoded]:
+        """Have the next region encoded; the first one at once where it decides how to go on."""
         few = self._always or _few_colours(region)
+        if few and not self._begun:
+            return self._begin(region, pool)
+        self._begun = True
         self.lossless = self.lossless and few
         if self.lossless:
-            return partial(encode.lossless, region)
-        if few and (not self._begun or region.pixels.size <= SMALL):
-            return partial(encode.smaller, region, self._quality)
-        return partial(encode.lossy, region, self._quality)
-
-    def begin(self, first: encode.Encoded) -> None:
-        """Go on as the first region turned out."""
-        self._begun = True
-        self.lossless = first.lossless
+            return pool.submit(encode.lossless, region)
+        if few and region.pixels.size <= SMALL:
+            return pool.submit(encode.smaller, region, self._quality)
+        return pool.submit(encode.lossy, region, self._quality)
 
     def note(self, encoded: encode.Encoded) -> None:
         """Note whether all is exact so far."""
         self.exact = self.exact and encoded.lossless
+
+    def _begin(self, region: Region, pool: Executor) -> Future[encode.Encoded]:
+        """Encode both ways, and go on as is smaller."""
+        exact = pool.submit(encode.lossless, region)
+        seen = encode.lossy(region, self._quality)
+        self._begun = True
+        self.lossless = len(exact.result().chunks) <= len(seen.chunks)
+        if self.lossless:
+            return exact
+        given: Future[encode.Encoded] = Future()
+        given.set_result(seen)
+        return given
 
 
 class _Reel:
@@ -102,10 +110,8 @@ class _Reel:
             if not self._extend(duration_ms):
                 self._encoding.append((_patch(Box(0, 0, 1, 1), duration_ms), self._pool.submit(encode.nothing)))
         else:
-            future = self._pool.submit(self._choice.encoder(region))
+            future = self._choice.start(region, self._pool)
             self._encoding.append((_patch(region.box, duration_ms, replaces=region.replaces), future))
-            if not self._done and len(self._encoding) == 1:
-                self._choice.begin(future.result())
         if len(self._encoding) > self._waiting:
             self._write()
 

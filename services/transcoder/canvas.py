@@ -72,9 +72,11 @@ class Touched(msgspec.Struct, frozen=True):
     Attributes:
         box: All of it lies in this rectangle.
         positions: The only pixels that changed; None where that is not known.
+        pixels: What they are now, one for each position; None where those are not known.
         clears: Whether any pixel may have become less opaque.
     """
 
     box: Box
     positions: Positions | None
+    pixels: Pixels | None
     clears: bool

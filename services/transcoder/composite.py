@@ -27,8 +27,10 @@ class Screen:
         else:
             self.pixels.ravel()[paint.positions] = paint.pixels
         if cleared:
-            return Touched(paint.box.union(cleared), None, clears=True)
-        return Touched(paint.box, paint.positions, clears=False)
+            return Touched(paint.box.union(cleared), None, None, clears=True)
+        if paint.positions is None:
+            return Touched(paint.box, None, None, clears=False)
+        return Touched(paint.box, paint.positions, paint.pixels, clears=False)
 
     def _dispose(self) -> Box | None:
         if self._due is None:

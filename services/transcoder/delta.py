@@ -4,6 +4,7 @@ Comparing with what was sent, not with the frame before, bounds the error: small
 """
 
 from enum import Enum, auto
+from typing import NamedTuple
 
 import msgspec
 import numpy as np
@@ -51,6 +52,14 @@ class Region(msgspec.Struct, frozen=True):
     replaces: bool
 
 
+class _Different(NamedTuple):
+    """Pixels that differ: where, what they are and what was sent."""
+
+    at: Positions
+    new: Pixels
+    old: Pixels
+
+
 class Delta:
     """Compares one canvas, as it changes, with what was sent of it."""
 
@@ -60,6 +69,7 @@ class Delta:
         self._differs = np.zeros(canvas.shape, np.bool_)
         self._size = (width, height)
         self._grid = (canvas.shape[0] // TILE, canvas.shape[1] // TILE)
+        self._fresh = True
         self._opaque = False
         self.always_opaque = True
 
@@ -72,11 +82,20 @@ class Delta:
             touched: Where to look.
             exactly: Whether to send what nobody sees, too.
         """
-        found = self._different(touched)
-        found, dirty = self._exact(found) if exactly else self._visible(found)
-        region = self._region(touched, found, dirty) if found.size else None
+        region = self._first(touched.box) if self._fresh else None
+        self._fresh = False
+        if region is None:
+            different = self._different(touched)
+            found, dirty = self._exact(different) if exactly else self._visible(different)
+            region = self._region(touched, found, dirty) if found.size else None
         self.always_opaque = self.always_opaque and self._opaque
         return region
+
+    def _first(self, box: Box) -> Region | None:
+        """Send a canvas that is covered at once without looking for what is new of it."""
+        whole = Box(0, 0, *self._size)
+        covered = box == whole and _all_opaque(self._canvas[whole.slices])
+        return self._whole(whole, replaces=False) if covered else None
 
     def _region(self, touched: Touched, found: Positions, dirty: NDArray[np.bool_]) -> Region:
         """Choose the shape of what to send."""
@@ -88,19 +107,19 @@ class Delta:
             return self._whole(self._tight(found), clear)
         return self._tiles(tiles, dirty)
 
-    def _exact(self, found: Positions) -> tuple[Positions, NDArray[np.bool_]]:
-        """Give positions as they are, and which tiles of the canvas hold one."""
+    def _exact(self, different: _Different) -> tuple[Positions, NDArray[np.bool_]]:
+        """Give all positions, and which tiles of the canvas hold one."""
+        found = different.at
         dirty = np.zeros(self._grid, np.bool_)
         dirty.ravel()[self._tile_of(found)] = True
         return found, dirty
 
-    def _visible(self, found: Positions) -> tuple[Positions, NDArray[np.bool_]]:
-        """Give those of differing positions that are to be sent, and which tiles of the canvas hold one."""
-        new = self._canvas.ravel().take(found).view(np.uint8)
-        old = self._sent.ravel().take(found).view(np.uint8)
+    def _visible(self, different: _Different) -> tuple[Positions, NDArray[np.bool_]]:
+        """Give the positions that are to be sent, and which tiles of the canvas hold one."""
+        new, old = different.new.view(np.uint8), different.old.view(np.uint8)
         apart = np.maximum(new, old) - np.minimum(new, old)
-        far = (apart > INVISIBLE).view(np.uint32) != 0
-        found, energy = found[far], _energy(apart.view(np.uint32)[far])
+        far = np.flatnonzero((apart > INVISIBLE).view(np.uint32))
+        found, energy = different.at.take(far), _energy(apart.view(np.uint32).take(far))
         tiles = self._tile_of(found)
         dirty = np.bincount(tiles, energy, self._grid[0] * self._grid[1]) >= FAINT
         dirty[tiles[energy > STRONG]] = True
@@ -114,16 +133,18 @@ class Delta:
         columns = pixels - rows * stride
         return (rows // TILE * (stride // TILE) + columns // TILE).astype(np.uint32, copy=False)
 
-    def _different(self, touched: Touched) -> Positions:
-        """Give the positions that differ at all."""
+    def _different(self, touched: Touched) -> _Different:
+        """Give what differs at all."""
         canvas, sent, differs = self._canvas, self._sent, self._differs
-        if (at := touched.positions) is not None:
-            return at[canvas.ravel().take(at) != sent.ravel().take(at)]
+        if touched.positions is not None and touched.pixels is not None:
+            old = sent.ravel().take(touched.positions)
+            unequal = np.flatnonzero(touched.pixels != old)
+            return _Different(touched.positions.take(unequal), touched.pixels.take(unequal), old.take(unequal))
         part, top = touched.box.slices, touched.box.top
         np.not_equal(canvas[part], sent[part], out=differs[part])
         found = np.flatnonzero(differs[top : touched.box.bottom]) + top * canvas.shape[1]
         differs[part] = False
-        return found
+        return _Different(found, canvas.ravel().take(found), sent.ravel().take(found))
 
     def _tight(self, at: Positions) -> Box:
         """Give the even-aligned rectangle around positions."""

@@ -83,7 +83,7 @@ class PagesSource:
                 return
             _put(self.pixels, shown)
             duration = round(float(self._image.info.get("duration", 0)))
-            yield Touched(whole, None, clears=True), shown_ms(duration)
+            yield Touched(whole, None, None, clears=True), shown_ms(duration)
 
 
 class Scaled:
@@ -102,7 +102,7 @@ class Scaled:
         for touched, duration in source.play(pool, ahead):
             shown = picture(source.pixels[: source.height, : source.width], opaque=False)
             _put(self.pixels, shown.resize((self.width, self.height), Image.Resampling.LANCZOS))
-            yield Touched(whole, None, clears=touched.clears), duration
+            yield Touched(whole, None, None, clears=touched.clears), duration
 
 
 def _put(canvas: Pixels, image: Image.Image) -> None:

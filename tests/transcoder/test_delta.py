@@ -5,7 +5,7 @@ from services.transcoder.canvas import Box, Pixels, Touched, blank
 from services.transcoder.delta import Cover, Delta, Region
 
 WIDTH, HEIGHT = 320, 160
-ALL = Touched(Box(0, 0, WIDTH, HEIGHT), None, clears=True)
+ALL = Touched(Box(0, 0, WIDTH, HEIGHT), None, None, clears=True)
 
 
 @pytest.fixture
@@ -106,7 +106,7 @@ def test_a_tile_that_was_sent_is_not_sent_again(delta: Delta, canvas: Pixels) ->
 def test_only_the_touched_part_is_looked_at(delta: Delta, canvas: Pixels) -> None:
     channels(canvas)[:] = (9, 9, 9, 255)
 
-    region = delta.take(Touched(Box(64, 32, 96, 64), None, clears=False), exactly=True)
+    region = delta.take(Touched(Box(64, 32, 96, 64), None, None, clears=False), exactly=True)
 
     assert region is not None
     assert Box(64, 32, 96, 64) == region.box
