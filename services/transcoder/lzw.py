@@ -46,14 +46,14 @@ def paint(data: bytes, frame: GifFrame, width: int, stride: int, height: int) ->
 
 def _sparse(indices: Indices, clear: int, table: Pixels, box: Box, stride: int) -> Paint:
     """Name the painted pixels one by one where they are few."""
-    painted = np.zeros((len(indices), stride), np.bool_)
-    np.not_equal(indices, clear, out=painted[:, box.left : box.right])
+    padded = np.full((len(indices), stride), clear, np.uint8)
+    padded[:, box.left : box.right] = indices
+    flat = padded.ravel()
+    painted = flat != clear
     if np.count_nonzero(painted) * 2 > indices.size:
         return Paint(box, table.take(indices), None)
-    padded = np.empty(painted.shape, np.uint8)
-    padded[:, box.left : box.right] = indices
     where = np.flatnonzero(painted)
-    return Paint(box, table.take(padded.ravel().take(where)), where + box.top * stride)
+    return Paint(box, table.take(flat.take(where)), where + box.top * stride)
 
 
 def _indices(data: bytes, frame: GifFrame) -> Indices | None:
