@@ -248,20 +248,24 @@ class Transcoder:
         )
 
 
+def slots(settings: TranscoderSettings) -> int:
+    """Return how many images are rendered at the same time."""
+    return settings.workers or len(os.sched_getaffinity(0))
+
+
+def sandbox(settings: TranscoderSettings) -> Sandbox[Rendition]:
+    """Return what images are rendered in."""
+    limits = Confinement(memory=settings.render_memory, cpu_seconds=round(settings.render_seconds * slots(settings)))
+    return Sandbox(RENDER, Rendition, slots=slots(settings), seconds=settings.render_seconds, limits=limits)
+
+
 async def start(bus: Bus, settings: TranscoderSettings) -> Working:
     """Start transcoding."""
-    workers = settings.workers or len(os.sched_getaffinity(0))
     web = Web(parse_origins(settings.allow_hosts), proxies=settings.proxies.split())
-    renderer = Sandbox(
-        RENDER,
-        Rendition,
-        slots=workers,
-        seconds=settings.render_seconds,
-        limits=Confinement(memory=settings.render_memory, cpu_seconds=round(settings.render_seconds * workers)),
-    )
+    renderer = sandbox(settings)
     await renderer.warm()
-    log.info("images are rendered in a sandbox", layers=confinement_level(), workers=workers)
-    tasks = settings.concurrency or TASKS_PER_WORKER * workers
+    log.info("images are rendered in a sandbox", layers=confinement_level(), workers=slots(settings))
+    tasks = settings.concurrency or TASKS_PER_WORKER * slots(settings)
     return Working(Actor(bus, Transcoder(bus, web, renderer, settings), tasks=tasks), web, [renderer])
 
 
