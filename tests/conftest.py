@@ -1,5 +1,6 @@
 """Fixtures that all tests share: a real broker, and a bus of either kind on it."""
 
+import os
 from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
@@ -7,9 +8,25 @@ from pathlib import Path
 import pytest
 
 from services.standalone import broker as embedded
+from shared import logs
 from shared.bus import Bus
 from shared.memory import MemoryBus
 from shared.nats import NatsBus, provision
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """Return how many workers `-n auto` means: more than CPUs, since many tests wait."""
+    return max(2, (os.cpu_count() or 1) * 3 // 2)
+
+
+@pytest.fixture(autouse=True)
+def unconfigured_logs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep commands that run in the tests' process from setting up its logs, once for all that follow."""
+
+    def leave(service: str, instance: str, **options: str) -> None:
+        del service, instance, options
+
+    monkeypatch.setattr(logs, "configure", leave)
 
 
 @contextmanager

@@ -12,8 +12,6 @@ from shared.topology import TRANSCODER
 from tests.deploy.guarded_broker import GuardedBroker, guarded_broker
 from tests.deploy.guarded_system import halftone
 
-pytestmark = pytest.mark.xdist_group("deploy-dead_letters")  # one worker: what they share is made once
-
 JOB = ImageJob(image="a" * 32, source="http://x/1.png", referer="http://x/")
 
 

@@ -68,7 +68,6 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[GuardedS
 
 
 @pytest.mark.live
-@pytest.mark.xdist_group("observability")
 def test_promtool_finds_nothing_wrong_with_what_the_services_say(watched: tuple[GuardedSystem, str]) -> None:
     for service in SERVICES:
         said = httpx.get(f"{watched[0].ops[service]}/metrics", trust_env=False).text
@@ -79,7 +78,6 @@ def test_promtool_finds_nothing_wrong_with_what_the_services_say(watched: tuple[
 
 
 @pytest.mark.live
-@pytest.mark.xdist_group("observability")
 @pytest.mark.parametrize("dashboard", DASHBOARDS, ids=lambda path: path.stem)
 def test_every_panel_has_data(watched: tuple[GuardedSystem, str], dashboard: Path) -> None:
     queries = {

@@ -21,8 +21,6 @@ from shared.topology import FEED_CONFIGS, FEED_STATES
 from shared.web import Web
 from tests.servers import Site, running_site
 
-pytestmark = pytest.mark.xdist_group("fetcher-actor")  # one worker: what they share is made once
-
 ENVELOPE = Envelope(sequence=5, published=1_700_000_000.0, tries=1)
 
 

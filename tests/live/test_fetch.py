@@ -15,7 +15,7 @@ from tests.live import newspaper
 from tests.live.commands import objects, running, until
 from tests.live.conftest import Mirrored
 
-pytestmark = [pytest.mark.live, pytest.mark.xdist_group("mirrored")]
+pytestmark = pytest.mark.live
 
 
 def paths(results: list[dict[str, Any]], mirrored: Mirrored) -> set[str]:

@@ -15,8 +15,6 @@ from shared.nats import NatsBus, bus, provision
 from shared.topology import ACCOUNTS, API, BUCKETS, CONSUMERS, IMAGES, STREAMS, subscriber
 from tests.deploy.guarded_broker import GuardedBroker, guarded_broker
 
-pytestmark = pytest.mark.xdist_group("shared-permissions")  # one worker: what they share is made once
-
 USERS = ("fetcher", "transcoder", "uploader", "api", "provision", "operator", "subscriber")
 
 _STREAM_NAMES = [stream.name for stream in STREAMS] + [f"KV_{bucket.name}" for bucket in BUCKETS]

@@ -33,8 +33,6 @@ from shared.topology import API, IMAGES, RPC_UPLOAD, UPLOADERS
 from shared.web import Web
 from tests.servers import Site, running_site
 
-pytestmark = pytest.mark.xdist_group("transcoder-actor")  # one worker: what they share is made once
-
 PUBLISHED = 1_600_000_000.0  # 2020-09-13
 STORED = Uploaded(url="http://cdn/x.webp", account="a", http_code=201, created=True, failed_accounts=("b",))
 SETTINGS = TranscoderSettings(instance="one", gone_seconds=60)

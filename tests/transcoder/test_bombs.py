@@ -9,8 +9,6 @@ import pytest
 
 from tests.transcoder import bombs
 
-pytestmark = pytest.mark.xdist_group("transcoder-bombs")  # one worker: what they share is made once
-
 NAMES = [name for family in bombs.ALL for name in family()]
 MOST_SECONDS = 10
 """Of CPU time, so that a busy machine does not matter."""

@@ -17,8 +17,6 @@ from shared.errors import Reject, Retry
 from tests.uploader.contract import DATA, NAME, StoreContract
 from tests.uploader.moto_s3 import BUCKET, S3Server, running_s3
 
-pytestmark = pytest.mark.xdist_group("uploader-s3")  # one worker: what they share is made once
-
 WRONG = "wrong-secret-0123456789"
 
 
