@@ -2,9 +2,7 @@
 
 import asyncio
 import shutil
-import tomllib
 from contextlib import suppress
-from importlib import metadata
 from pathlib import Path
 
 from shared import metrics
@@ -12,6 +10,7 @@ from shared.bus import BusUnavailable
 from shared.nats import NatsBus
 from shared.nats.queues import queue, storage, stream
 from shared.topology import CONSUMERS, DLQ
+from shared.version import version
 
 LOOK_SECONDS = 5.0
 KEEPS_AN_EYE_ON_ALL = "api"  # the service that also tells of the broker as a whole
@@ -20,7 +19,7 @@ KEEPS_AN_EYE_ON_ALL = "api"  # the service that also tells of the broker as a wh
 def tell_build(service: str, revision: str) -> None:
     """Say which program this is, and show what it counts."""
     metrics.start_at_zero(service)
-    metrics.BUILD.info({"service": service, "version": _version(), "revision": revision})
+    metrics.BUILD.info({"service": service, "version": version(), "revision": revision})
 
 
 async def watch(bus: NatsBus, service: str, data: Path | None) -> None:
@@ -65,11 +64,3 @@ async def _tell_stream(bus: NatsBus, name: str) -> int:
     metrics.STREAM_MESSAGES.labels(name).set(state.messages)
     metrics.STREAM_BYTES.labels(name).set(state.bytes)
     return state.messages
-
-
-def _version() -> str:
-    """Return the installed package's version, or what the sources say where they run uninstalled."""
-    with suppress(metadata.PackageNotFoundError):
-        return metadata.version("halftone")
-    sources = Path(__file__).parents[1] / "pyproject.toml"
-    return str(tomllib.loads(sources.read_text(encoding="utf-8"))["project"]["version"])

@@ -50,6 +50,7 @@ from services.api.routes_system import list_api_tokens, make_api_token, read_ope
 from services.api.routes_websub import answer_hub, take_push
 from services.api.services import Api
 from shared.errors import Misconfigured
+from shared.version import version
 
 LARGEST_BODY = 64 * 1024  # bytes of a request; routes that take files say how much
 POLICY = (
@@ -107,7 +108,7 @@ def application(api: Api) -> Litestar:
         exception_handlers=HANDLERS,
         openapi_config=OpenAPIConfig(
             title="Halftone",
-            version="0.1.0",
+            version=version(),
             path="/docs/schema",
             render_plugins=[JsonRenderPlugin()],
             use_handler_docstrings=True,

@@ -2,9 +2,8 @@
 
 import os
 import sys
-import tomllib
 from collections.abc import Coroutine
-from importlib import import_module, metadata
+from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -12,16 +11,7 @@ from cyclopts import App, CycloptsError, Parameter
 from cyclopts.validators import Number
 
 from shared.errors import HalftoneError, Misconfigured
-
-
-def version() -> str:
-    """Return the package's version; where only its tree was copied, as into the image, what that says."""
-    try:
-        return metadata.version("halftone")
-    except metadata.PackageNotFoundError:
-        project = Path(__file__).parents[2] / "pyproject.toml"
-        return str(tomllib.loads(project.read_text("utf-8"))["project"]["version"])
-
+from shared.version import version
 
 app = App(
     name="halftone",
@@ -40,10 +30,12 @@ Data = Annotated[Path, Parameter(help="Data directory.", env_var="HALFTONE_DATA"
 AllowHost = Annotated[
     tuple[str, ...],
     Parameter(
-        name="--allow-host", help="HOST:PORT that may be fetched from although it is not public; may be repeated."
+        name="--allow-host",
+        negative="",
+        help="HOST:PORT that may be fetched from although it is not public; may be repeated.",
     ),
 ]
-All = Annotated[bool, Parameter(name="--all")]
+All = Annotated[bool, Parameter(name="--all", negative="")]
 Retention = Annotated[
     float,
     Parameter(
@@ -53,6 +45,7 @@ Retention = Annotated[
     ),
 ]
 Delete = Annotated[bool, Parameter(negative="", help="Remove them.")]
+Once = Annotated[bool, Parameter(negative="")]
 Scope = Literal["read", "write", "admin"]
 Port = Annotated[int, Parameter(validator=Number(gte=1, lte=65_535))]
 Host = Annotated[str, Parameter(validator=_check_host)]
@@ -110,7 +103,7 @@ def fetch(url: str, *, data: Data = DEFAULT_DATA, allow_host: AllowHost = ()) ->
 
 
 @app.command
-def demo(*, data: Data = Path("data/demo"), port: Port = 8080, once: bool = False) -> None:
+def demo(*, data: Data = Path("data/demo"), port: Port = 8080, once: Once = False) -> None:
     """Mirror a small sample site that comes with Halftone, and leave it up to look at.
 
     Args:

@@ -1,11 +1,14 @@
 """What the command line refuses, in one line, and the version that it says."""
 
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
-from services.standalone.cli import main, version
+from services.standalone.broker import prepare
+from services.standalone.cli import main
+from shared.version import version
 
 
 @pytest.fixture(autouse=True)
@@ -47,6 +50,28 @@ def test_no_letter_is_chosen_by_saying_none(monkeypatch: pytest.MonkeyPatch, act
     assert ended_with(monkeypatch, "dlq", action) == (
         "halftone: which dead letters? Give their numbers, as `halftone dlq list` prints them, or --all"
     )
+
+
+@pytest.mark.parametrize("command", ["accounts", "accounts check", "dlq list"])
+def test_a_tool_says_at_once_that_nothing_is_running(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, command: str
+) -> None:
+    data = tmp_path / "data"
+    prepare(data)
+    monkeypatch.setenv("HALFTONE_DATA", str(data))
+    start = time.monotonic()
+    said = ended_with(monkeypatch, *command.split())
+    assert said == f"halftone: nothing is running on {data}: start `halftone up --data {data}` first"
+    assert time.monotonic() - start < 3
+
+
+@pytest.mark.parametrize("command", ["up", "fetch", "demo", "dlq"])
+def test_no_option_has_a_negative_that_means_nothing(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], command: str
+) -> None:
+    ended_with(monkeypatch, command, "--help")
+    assert "--no-" not in (helped := capsys.readouterr().out)
+    assert "--empty-" not in helped
 
 
 def test_the_version_is_the_packages(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
