@@ -4,7 +4,6 @@ Source: GIF89a, section 23, and browsers' reading of it: a cleared rectangle is 
 colour.
 """
 
-
 from services.transcoder.canvas import Box, Paint, Pixels, Touched, blank
 from services.transcoder.gif import Disposal
 
