@@ -1,15 +1,15 @@
 """A connection for an operator's tools: to the broker that the environment names, else to the embedded one."""
 
+import os
 import re
 import socket
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from shared.errors import Misconfigured
 from shared.nats import NatsBus
-from shared.settings import Settings, load
+from shared.settings import PREFIX, Settings, load
 
 PATIENCE = 10.0  # seconds: a person is waiting
 _EMBEDDED = re.compile(r'listen: "(?P<address>.+?)".*user: (?P<user>\w+), password: "(?P<password>.+?)"', re.DOTALL)
@@ -23,10 +23,8 @@ async def administration(data: Path, *, patience: float = PATIENCE) -> AsyncGene
         Misconfigured: No broker answers, or it does not know us.
     """
     settings = load(Settings)
-    if not settings.nats_user and (embedded := _embedded(data)):
-        settings = embedded
-        if not _listens(embedded.nats_url):
-            raise Misconfigured(f"nothing is running on {data}: start `halftone up --data {data}` first")
+    if not (settings.nats_user or os.environ.get(f"{PREFIX}NATS_URL")):
+        settings = embedded_broker(data)
     bus = NatsBus(f"admin@{settings.instance}")
     await bus.connect(
         settings.nats_url,
@@ -41,16 +39,30 @@ async def administration(data: Path, *, patience: float = PATIENCE) -> AsyncGene
         await bus.close()
 
 
-def _embedded(data: Path) -> Settings | None:
-    """Return how the embedded broker of `data` is reached, None where there never was one."""
+def show_broker_url(data: Path) -> None:
+    """Print the embedded broker's URL with its credentials, which are new with each start.
+
+    Raises:
+        Misconfigured: Nothing is running on `data`.
+    """
+    broker = embedded_broker(data)
+    print(f"nats://{broker.nats_user}:{broker.nats_password}@{broker.nats_url.removeprefix('nats://')}")
+
+
+def embedded_broker(data: Path) -> Settings:
+    """Return how the embedded broker of `data` is reached.
+
+    Raises:
+        Misconfigured: Nothing is running on `data`.
+    """
     file = data / "broker" / "nats-server.conf"
     found = _EMBEDDED.search(file.read_text(encoding="utf-8")) if file.exists() else None
-    if not found:
-        return None
+    if not found or not _listens(found["address"]):
+        raise Misconfigured(f"nothing is running on {data}: start `halftone up --data {data}` first")
     return Settings(nats_url=f"nats://{found['address']}", nats_user=found["user"], nats_password=found["password"])
 
 
-def _listens(url: str) -> bool:
-    address = urlsplit(url)
+def _listens(address: str) -> bool:
+    host, _, port = address.rpartition(":")
     with socket.socket() as probe:
-        return probe.connect_ex((address.hostname or "", address.port or 0)) == 0
+        return probe.connect_ex((host, int(port))) == 0

@@ -18,6 +18,7 @@ app = App(
     help="Feeds in, articles out whose images always load.",
     version=version,
     version_flags=["--version"],
+    default_parameter=Parameter(negative=()),
 )
 
 
@@ -31,11 +32,10 @@ AllowHost = Annotated[
     tuple[str, ...],
     Parameter(
         name="--allow-host",
-        negative="",
         help="HOST:PORT that may be fetched from although it is not public; may be repeated.",
     ),
 ]
-All = Annotated[bool, Parameter(name="--all", negative="")]
+All = Annotated[bool, Parameter(name="--all")]
 Retention = Annotated[
     float,
     Parameter(
@@ -44,8 +44,7 @@ Retention = Annotated[
         validator=Number(gte=1),
     ),
 ]
-Delete = Annotated[bool, Parameter(negative="", help="Remove them.")]
-Once = Annotated[bool, Parameter(negative="")]
+Delete = Annotated[bool, Parameter(help="Remove them.")]
 Scope = Literal["read", "write", "admin"]
 Port = Annotated[int, Parameter(validator=Number(gte=1, lte=65_535))]
 Host = Annotated[str, Parameter(validator=_check_host)]
@@ -103,7 +102,7 @@ def fetch(url: str, *, data: Data = DEFAULT_DATA, allow_host: AllowHost = ()) ->
 
 
 @app.command
-def demo(*, data: Data = Path("data/demo"), port: Port = 8080, once: Once = False) -> None:
+def demo(*, data: Data = Path("data/demo"), port: Port = 8080, once: bool = False) -> None:
     """Mirror a small sample site that comes with Halftone, and leave it up to look at.
 
     Args:
@@ -182,6 +181,14 @@ def provision(
     from services.standalone.provision import run_provision
 
     _run(run_provision(data, replicas=replicas, subscribers=subscriber, dry=dry_run))
+
+
+@app.command
+def broker_url(*, data: Data = DEFAULT_DATA) -> None:
+    """Print the URL of the broker that `halftone up` started, with its credentials, for subscribers to events."""
+    from services.standalone.administration import show_broker_url
+
+    show_broker_url(data)
 
 
 accounts = App(name="accounts", help="The storage accounts: a table of health, use and remaining rate.")

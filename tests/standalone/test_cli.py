@@ -52,12 +52,14 @@ def test_no_letter_is_chosen_by_saying_none(monkeypatch: pytest.MonkeyPatch, act
     )
 
 
-@pytest.mark.parametrize("command", ["accounts", "accounts check", "dlq list"])
+@pytest.mark.parametrize("ever", [True, False])
+@pytest.mark.parametrize("command", ["accounts", "accounts check", "dlq list", "broker-url"])
 def test_a_tool_says_at_once_that_nothing_is_running(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, command: str
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, command: str, *, ever: bool
 ) -> None:
     data = tmp_path / "data"
-    prepare(data)
+    if ever:
+        prepare(data)
     monkeypatch.setenv("HALFTONE_DATA", str(data))
     start = time.monotonic()
     said = ended_with(monkeypatch, *command.split())
@@ -65,11 +67,11 @@ def test_a_tool_says_at_once_that_nothing_is_running(
     assert time.monotonic() - start < 3
 
 
-@pytest.mark.parametrize("command", ["up", "fetch", "demo", "dlq"])
+@pytest.mark.parametrize("command", ["up", "fetch", "demo", "provision", "gc", "dlq drop"])
 def test_no_option_has_a_negative_that_means_nothing(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], command: str
 ) -> None:
-    ended_with(monkeypatch, command, "--help")
+    ended_with(monkeypatch, *command.split(), "--help")
     assert "--no-" not in (helped := capsys.readouterr().out)
     assert "--empty-" not in helped
 
