@@ -28,9 +28,9 @@ from shared.topology import HOSTS
 
 LEASE_MS = 5_000
 MINUTE_MS = 60_000
-LONGEST_HOLD_MS = 2 * 86_400_000
+_LONGEST_HOLD_MS = 60 * MINUTE_MS  # a whole domain; the feed itself waits for as long as it was told
 _SLOW_DOWN = frozenset({429, 503})
-_FIRST_HOLD_MS, _LAST_HOLD_MS = MINUTE_MS, 60 * MINUTE_MS  # where the server does not say for how long
+_FIRST_HOLD_MS = MINUTE_MS  # where the server does not say for how long
 _LONGEST_QUEUE_MS = 60 * MINUTE_MS
 _DOMAINS_KEPT = 10_000
 _LONGEST_NAME = 200  # characters in a key; the broker hangs up on a subject of more than 4096
@@ -108,12 +108,15 @@ def taken(state: HostState, me: str, now_ms: int) -> HostState:
 
 
 def answered(state: HostState, status: int, headers: Mapping[str, str], now_ms: int) -> HostState:
-    """Return the state after an answer: a 429 or 503 holds the domain, `Retry-After` or else longer each time."""
+    """Return the state after an answer: a 429 or 503 holds the domain, an hour at most.
+
+    For as long as `Retry-After` says, or else longer each time.
+    """
     if status not in _SLOW_DOWN:
         return msgspec.structs.replace(state, strikes=0, held_ms=0) if state.strikes else state
     asked = read_answer(status, headers, now_ms=now_ms).retry_after
-    hold = asked * 1000 if asked is not None else min(_FIRST_HOLD_MS * 2.0**state.strikes, _LAST_HOLD_MS)
-    held = now_ms + round(min(hold, LONGEST_HOLD_MS))
+    hold = asked * 1000 if asked is not None else _FIRST_HOLD_MS * 2.0**state.strikes
+    held = now_ms + round(min(hold, _LONGEST_HOLD_MS))
     strikes = min(state.strikes + 1, 30)
     return msgspec.structs.replace(state, held_ms=max(held, state.held_ms), status=status, strikes=strikes)
 
