@@ -13,8 +13,10 @@ from shared.errors import Misconfigured
 PREFIX = "HALFTONE_"
 
 Count = Annotated[int, msgspec.Meta(ge=0)]
+Positive = Annotated[int, msgspec.Meta(ge=1)]
 Port = Annotated[int, msgspec.Meta(ge=0, le=65535)]
 Seconds = Annotated[float, msgspec.Meta(ge=0)]
+Deadline = Annotated[float, msgspec.Meta(gt=0)]  # seconds: nothing gets done in none
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):

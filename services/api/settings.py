@@ -1,8 +1,13 @@
 """The api's settings."""
 
 from pathlib import Path
+from typing import Annotated
 
-from shared.settings import Settings
+import msgspec
+
+from shared.settings import Deadline, Port, Positive, Settings
+
+Days = Annotated[float, msgspec.Meta(gt=0)]
 
 
 class ApiSettings(Settings, frozen=True, kw_only=True):
@@ -11,14 +16,14 @@ class ApiSettings(Settings, frozen=True, kw_only=True):
     data: Path = Path("data")  # the data directory: SQLite's file, and the objects of local storage accounts
     database_url: str = ""  # SQLAlchemy's, e.g. postgresql+asyncpg://user:password@host/name; empty: SQLite in `data`
     http_host: str = "127.0.0.1"
-    http_port: int = 8080
+    http_port: Port = 8080
     public_url: str = ""  # where readers reach the api; empty: http://<http_host>:<http_port>
     locale: str = "en"  # of the texts in records: English, or Chinese where it starts with "zh"
     time_zone: str = "UTC"  # of the dates in records, by IANA's name
-    record_deadline: float = 600.0  # seconds after its poll until a record is completed with what is there
-    requests_per_minute: int = 6_000  # of each API token
-    keep_records_days: float = 90.0  # records, and what they were built from; articles stay
-    keep_events_days: float = 7.0  # what a client of /api/events may have missed
+    record_deadline: Deadline = 600.0  # seconds after its poll until a record is completed with what is there
+    requests_per_minute: Positive = 6_000  # of each API token
+    keep_records_days: Days = 90.0  # records, and what they were built from; articles stay
+    keep_events_days: Days = 7.0  # what a client of /api/events may have missed
 
     @property
     def url(self) -> str:

@@ -49,7 +49,7 @@ Scope = Literal["read", "write", "admin"]
 Port = Annotated[int, Parameter(validator=Number(gte=1, lte=65_535))]
 Host = Annotated[str, Parameter(validator=_check_host)]
 Quality = Annotated[int, Parameter(validator=Number(gte=1, lte=100))]
-Width = Annotated[int, Parameter(validator=Number(gte=1))]
+Width = Annotated[int, Parameter(validator=Number(gte=1, lte=16_383))]  # WebP's own limit
 Budget = Annotated[int, Parameter(validator=Number(gte=1000))]
 LetterNumber = Annotated[int, Parameter(validator=Number(gte=1, lt=2**63))]  # the broker counts in 64 bits
 TokenNumber = Annotated[int, Parameter(validator=Number(gte=1, lt=2**31))]  # the database counts in 32

@@ -46,7 +46,7 @@ def test_images_wait_for_room_and_are_all_mirrored_then(site: Site, data: Path, 
     assert ended.code == 0, ended.err
     record = msgspec.json.decode(ended.out)
     assert (record["extra5"], record["extra6"]) == (undisturbed["extra5"], undisturbed["extra6"])
-    assert objects(data) == objects(tmp_path / "undisturbed")
+    assert sorted(objects(data)) == sorted(objects(tmp_path / "undisturbed"))  # in whichever accounts had room
 
 
 def _said_of_room(data: Path) -> list[str]:

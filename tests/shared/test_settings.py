@@ -94,6 +94,32 @@ def test_a_value_that_does_not_fit_is_named_by_its_setting(name: str, value: str
     assert "\n" not in line
 
 
+@pytest.mark.parametrize(
+    ("kind", "name", "value"),
+    [
+        (TranscoderSettings, "QUALITY", "0"),
+        (TranscoderSettings, "QUALITY", "1000"),
+        (TranscoderSettings, "MAX_WIDTH", "-1"),
+        (TranscoderSettings, "MAX_WIDTH", "16384"),
+        (TranscoderSettings, "BUDGET", "0"),
+        (TranscoderSettings, "SOURCE_MAX_BYTES", "0"),
+        (TranscoderSettings, "FRAMES", "0"),
+        (TranscoderSettings, "WORKERS", "-1"),
+        (TranscoderSettings, "RENDER_SECONDS", "0.4"),
+        (TranscoderSettings, "RENDER_MEMORY", "1000"),
+        (FetcherSettings, "HOST_RATE", "-1"),
+        (FetcherSettings, "FEED_MAX_BYTES", "0"),
+        (FetcherSettings, "FEED_SECONDS", "0"),
+        (ApiSettings, "HTTP_PORT", "65536"),
+        (ApiSettings, "REQUESTS_PER_MINUTE", "0"),
+        (ApiSettings, "KEEP_RECORDS_DAYS", "-1"),
+    ],
+)
+def test_a_number_that_cannot_work_is_refused(kind: type[Settings], name: str, value: str) -> None:
+    with pytest.raises(Misconfigured, match=rf"^HALFTONE_{name} is '{value}': expected [^\n]+$"):
+        load(kind, {f"HALFTONE_{name}": value})
+
+
 @pytest.mark.parametrize("kind", [ApiSettings, FetcherSettings, TranscoderSettings, UploaderSettings])
 def test_every_service_starts_with_no_setting_at_all(kind: type[Settings]) -> None:
     assert load(kind, {}).concurrency == 0

@@ -30,6 +30,7 @@ def ended_with(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> str:
         ("transcode a b --quality 0", "Must be >= 1"),
         ("transcode a b --quality 101", "Must be <= 100"),
         ("transcode a b --max-width 0", "Must be >= 1"),
+        ("transcode a b --max-width 16384", "Must be <= 16383"),
         ("transcode a b --budget 999", "Must be >= 1000"),
         ("tokens revoke 2147483648", "Must be < 2147483648"),
         ("tokens revoke 0", "Must be >= 1"),
