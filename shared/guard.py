@@ -15,7 +15,8 @@ from typing import cast
 import httpcore
 from httpcore import AsyncNetworkStream
 
-from shared.errors import Reject, Retry
+from shared.errors import Misconfigured, Reject, Retry
+from shared.urls import clean_host
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Resolve = Callable[[str, int], Awaitable[list[str]]]
@@ -49,6 +50,7 @@ _NEVER = [
 ]
 _RESOLVERS = ThreadPoolExecutor(32, thread_name_prefix="resolve")  # a slow name must not stop the others
 _RESOLVE_SECONDS = 10.0
+_MAX_PORT = 65535
 _OCTET = r"(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)"
 _LITERAL = re.compile(rf"{_OCTET}(?:\.{_OCTET}){{3}}", re.ASCII)  # the one spelling that all read alike
 
@@ -171,12 +173,21 @@ def parse_origins(text: str) -> Origins:
     """Return the origins named in `HOST:PORT HOST:PORT …` (commas or spaces between).
 
     Raises:
-        ValueError: One of them is no HOST:PORT.
+        Misconfigured: One of them is no HOST:PORT.
     """
-    origins: set[tuple[str, int]] = set()
-    for item in text.replace(",", " ").split():
-        host, colon, port = item.rpartition(":")
-        if not colon or not host or not port.isdigit():
-            raise ValueError(f"{item!r} is not HOST:PORT")
-        origins.add((host.strip("[]").lower(), int(port)))
-    return frozenset(origins)
+    return frozenset(_origin(item) for item in text.replace(",", " ").split())
+
+
+def _origin(item: str) -> tuple[str, int]:
+    host, _, port = item.rpartition(":")
+    host = host.strip("[]")
+    try:
+        return clean_host(f"[{host}]" if ":" in host else host).strip("[]"), _port(port)
+    except ValueError as error:
+        raise Misconfigured(f"--allow-host or HALFTONE_ALLOW_HOSTS: {item!r} is not HOST:PORT") from error
+
+
+def _port(text: str) -> int:
+    if not (text.isdecimal() and 0 < int(text) <= _MAX_PORT):
+        raise ValueError("no port")
+    return int(text)

@@ -97,6 +97,20 @@ def host_of(url: str) -> str:
     return authority.group(2).lower() if authority else ""
 
 
+def clean_host(host: str) -> str:
+    """Return the host as a URL names it: lower-case ASCII, an IPv6 address in brackets.
+
+    Raises:
+        ValueError: No host can be called so.
+    """
+    if not host.isascii():
+        host = idna.encode(host, uts46=True).decode()  # idna.IDNAError is a ValueError
+    host = host.lower()
+    if not _HOST.fullmatch(host) or not _fits(host):
+        raise ValueError("no host")
+    return host
+
+
 def _absolute(url: str, base: str) -> str:
     if "\\" in url:
         address = _BEFORE_QUERY.match(url)
@@ -133,20 +147,13 @@ def _clean_authority(authority: str) -> str:
     user, host, port = match.groups(default="")
     if port and int(port) > _MAX_PORT:
         raise ValueError("no port")
-    return f"{quote(user, safe=_PATH_SAFE) + '@' if user else ''}{_clean_host(host)}{':' + port if port else ''}"
-
-
-def _clean_host(host: str) -> str:
-    if not host.isascii():
-        host = idna.encode(host, uts46=True).decode()  # idna.IDNAError is a ValueError
-    host = host.lower()
-    if not _HOST.fullmatch(host) or not _fits(host):
-        raise ValueError("no host")
-    return host
+    return f"{quote(user, safe=_PATH_SAFE) + '@' if user else ''}{clean_host(host)}{':' + port if port else ''}"
 
 
 def _fits(host: str) -> bool:
-    """Return whether the DNS could know a host so long."""
+    """Return whether the DNS could know a host of such labels: none is empty or too long."""
+    if ".." in host:
+        return False
     if len(host) <= _MAX_LABEL:
         return True
     return len(host.removesuffix(".")) <= _MAX_HOST and all(len(label) <= _MAX_LABEL for label in host.split("."))

@@ -2,6 +2,7 @@
 
 import pytest
 
+from shared.errors import Misconfigured
 from shared.guard import is_public, parse_origins
 
 PRIVATE = """
@@ -35,7 +36,10 @@ def test_allowed_origins_are_read_from_a_list() -> None:
     }
 
 
-@pytest.mark.parametrize("text", ["localhost", ":80", "host:", "host:http"])
-def test_an_allowed_origin_without_host_or_port_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match="HOST:PORT"):
+@pytest.mark.parametrize(
+    "text",
+    ["localhost", ":80", "host:", "host:http", "a..b:80", ".a:80", "a/b:80", "u@a:80", "a:0", "a:65536", "a:8_0"],
+)
+def test_an_allowed_origin_without_a_possible_host_or_port_is_refused(text: str) -> None:
+    with pytest.raises(Misconfigured, match="HOST:PORT"):
         parse_origins(text)

@@ -37,6 +37,7 @@ def ended_with(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> str:
         ("dlq show 0", "Must be >= 1"),
         ("dlq replay 1 0", "Must be >= 1"),
         ("dlq drop 9223372036854775808", "Must be < 9223372036854775808"),
+        ("up --allow-host a..b:80", "'a..b:80' is not HOST:PORT"),
         ("up --host=", "an empty host would be every address"),
     ],
 )
