@@ -24,6 +24,7 @@ FeedId = Annotated[int, PathParameter(ge=1, lt=2**31)]
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}")
 _HEADER_VALUE = re.compile(r"[\t\x20-\x7e]{0,4000}")
+_PASSWORD = re.compile(r"(//[^:/?#]*):[^/?#]*@")
 _FORBIDDEN_HEADERS = frozenset({"host", "content-length", "transfer-encoding", "connection"})
 LARGEST_OPML = 4 * 1024 * 1024  # bytes: thousands of feeds
 TextField = Annotated[str, msgspec.Meta(max_length=1_000)]
@@ -64,7 +65,7 @@ class FeedView(msgspec.Struct, frozen=True, kw_only=True):
     paused: bool
     interval_s: int | None
     user_agent: str | None
-    proxy: str | None
+    proxy: str | None  # with *** for its password
     header_names: list[str]  # their values are secrets
     icon: str | None
     weekly: int | None
@@ -273,6 +274,7 @@ def view(api: Api, row: FeedRow) -> FeedView:
     values: dict[str, Any] = {name: getattr(row, name) for name in FeedView.__struct_fields__ if hasattr(row, name)}
     headers = msgspec.json.decode(row.headers, type=dict[str, str])
     values |= {"name": row.name or row.title, "header_names": sorted(headers), "mirrored": mirror_urls(api, row)}
+    values["proxy"] = row.proxy and _PASSWORD.sub(r"\1:***@", row.proxy)
     return FeedView(**values)
 
 
@@ -302,6 +304,8 @@ def _proxy(address: str) -> str:
     url = resolve(address) if address.lower().startswith(("http://", "https://")) else None
     if url is None:
         raise Reject("'proxy' is no address of a proxy: give one such as http://user:password@proxy.example:3128")
+    if ":***@" in url:
+        raise Reject("'proxy' has *** for its password, which is how it is shown: give the password or leave it out")
     return url
 
 

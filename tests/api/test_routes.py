@@ -69,6 +69,32 @@ async def test_what_is_no_proxy_is_refused_and_its_password_not_repeated(site: S
     assert "hush" not in answer.text
 
 
+@pytest.mark.parametrize(
+    ("proxy", "shown"),
+    [
+        ("http://u:hush@proxy.example:3128/", "http://u:***@proxy.example:3128/"),
+        ("http://u:hu@sh:hu@proxy.example", "http://u:***@proxy.example"),
+        ("http://:hush@proxy.example", "http://:***@proxy.example"),
+        ("http://u@proxy.example:3128", "http://u@proxy.example:3128"),
+        ("https://[2600::1]:3128", "https://[2600::1]:3128"),
+    ],
+)
+async def test_a_proxy_is_shown_without_its_password(site: Site, proxy: str, shown: str) -> None:
+    feed = (await site.client.post("/api/feeds", json={"url": FEED_URL})).json()["id"]
+    changed = await site.client.patch(f"/api/feeds/{feed}", json={"proxy": proxy})
+    listed = await site.client.get("/api/feeds")
+    read = await site.client.get(f"/api/feeds/{feed}")
+
+    assert (changed.json()["proxy"], listed.json()["feeds"][0]["proxy"], read.json()["proxy"]) == (shown,) * 3
+
+
+async def test_a_proxy_as_it_is_shown_does_not_replace_the_password(site: Site) -> None:
+    feed = (await site.client.post("/api/feeds", json={"url": FEED_URL})).json()["id"]
+    answer = await site.client.patch(f"/api/feeds/{feed}", json={"proxy": "http://u:***@proxy.example/"})
+
+    assert (answer.status_code, "give the password" in answer.json()["detail"]) == (400, True)
+
+
 @pytest.mark.parametrize("proxy", ["http://u:hush@proxy.example:3128", "https://proxy.example", None])
 async def test_a_feed_takes_a_proxy_and_none(site: Site, proxy: str | None) -> None:
     feed = (await site.client.post("/api/feeds", json={"url": FEED_URL})).json()["id"]
