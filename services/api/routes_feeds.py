@@ -23,7 +23,7 @@ FeedId = Annotated[int, PathParameter(ge=1, lt=2**31)]
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}")
-_HEADER_VALUE = re.compile(r"[\t\x20-\x7e]{0,4000}")
+_HEADER_VALUE = re.compile(r"[\x20-\x7e]{0,4000}")
 _PASSWORD = re.compile(r"(//[^:/?#]*):[^/?#]*@")
 _FORBIDDEN_HEADERS = frozenset({"host", "content-length", "transfer-encoding", "connection"})
 LARGEST_OPML = 4 * 1024 * 1024  # bytes: thousands of feeds
@@ -157,6 +157,8 @@ async def change_feed(feed_id: FeedId, data: JSONBody[Change], api: ApiParts) ->
     _check_names(values)
     if "headers" in values:
         values["headers"] = msgspec.json.encode(_checked(values["headers"])).decode()
+    if not _HEADER_VALUE.fullmatch(values.get("user_agent") or ""):
+        raise Reject("'user_agent' has a character that no header may carry: use those of printable ASCII")
     if values.get("proxy") is not None:
         values["proxy"] = _proxy(values["proxy"])
     return view(api, await changed(api, feed_id, **values))

@@ -106,6 +106,14 @@ async def test_a_feed_takes_a_proxy_and_none(site: Site, proxy: str | None) -> N
     assert decode_config(entry.value).proxy == proxy
 
 
+@pytest.mark.parametrize("agent", ["Mine/1.0 (+https://site.example/)", None])
+async def test_a_feed_takes_a_user_agent_and_none(site: Site, agent: str | None) -> None:
+    feed = (await site.client.post("/api/feeds", json={"url": FEED_URL})).json()["id"]
+    changed = (await site.client.patch(f"/api/feeds/{feed}", json={"user_agent": agent})).json()
+
+    assert changed["user_agent"] == agent
+
+
 async def test_unsubscribing_keeps_the_feeds_articles(site: Site) -> None:
     feed, _ = await told(site)
     answer = await site.client.delete(f"/api/feeds/{feed}")
@@ -304,6 +312,10 @@ async def test_a_retry_of_everything_is_refused(site: Site) -> None:
         ("GET", "/api/articles?limit=0", b"", 400, "openapi.json"),
         ("GET", "/nowhere", b"", 404, ""),
         ("PATCH", "/api/feeds/1", b'{"headers": {"Host": "x"}}', 400, "no header"),
+        ("PATCH", "/api/feeds/1", b'{"headers": {"X-Key": "a\\tb"}}', 400, "no header"),
+        ("PATCH", "/api/feeds/1", b'{"headers": {"X-Key": "a\\r\\nHost: b"}}', 400, "no header"),
+        ("PATCH", "/api/feeds/1", b'{"user_agent": "a\\r\\nHost: b"}', 400, "'user_agent' has a character"),
+        ("PATCH", "/api/feeds/1", b'{"user_agent": "a\\u007fb"}', 400, "'user_agent' has a character"),
         ("PATCH", "/api/feeds/1", b'{"name": "a\\u0001b"}', 400, "'name' has a control character"),
         ("POST", "/api/feeds", b'{"url": "http://a.example/", "folder": "a\\nb"}', 400, "'folder' has a control"),
         ("POST", "/api/feeds", b'{"url": "' + b"h" * 80_000 + b'"}', 413, ""),
