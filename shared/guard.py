@@ -10,7 +10,9 @@ import re
 import socket
 from collections.abc import Awaitable, Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import cast
+from urllib.parse import urlsplit
 
 import httpcore
 from httpcore import AsyncNetworkStream
@@ -51,6 +53,7 @@ _NEVER = [
 _RESOLVERS = ThreadPoolExecutor(32, thread_name_prefix="resolve")  # a slow name must not stop the others
 _RESOLVE_SECONDS = 10.0
 _MAX_PORT = 65535
+_DEFAULT_PORTS = {"http": 80, "https": 443}
 _OCTET = r"(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)"
 _LITERAL = re.compile(rf"{_OCTET}(?:\.{_OCTET}){{3}}", re.ASCII)  # the one spelling that all read alike
 
@@ -153,14 +156,45 @@ class GuardedBackend(httpcore.AsyncNetworkBackend):
             Unreachable: There is none.
         """
         addresses = await self._resolve(host, port)
-        if (host.lower(), port) not in self._allowed:
-            for address in addresses:
-                if not is_public(address):
-                    raise Blocked(
-                        f"{host}:{port} is not on the public Internet ({address}); "
-                        f"if it is yours, allow it with --allow-host {host}:{port} or HALFTONE_ALLOW_HOSTS"
-                    )
+        _check(addresses, host, port, self._allowed)
         return addresses
+
+
+def check_address(url: str, allowed: Origins) -> None:
+    """Refuse a URL whose host, without asking the DNS, is known not to be public: an address, or `localhost`.
+
+    Raises:
+        Blocked: It is none of the public Internet's, nor allowed.
+        ValueError: `url` is no absolute http or https URL.
+    """
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    address = _address(host.rstrip("."))
+    if address:
+        _check([address], host, parts.port or _DEFAULT_PORTS[parts.scheme], allowed)
+
+
+def _check(addresses: Iterable[str], host: str, port: int, allowed: Origins) -> None:
+    if (host.lower(), port) in allowed:
+        return
+    for address in addresses:
+        if not is_public(address):
+            origin = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+            raise Blocked(
+                f"{origin} is not on the public Internet ({address}); "
+                f"if it is yours, allow it with --allow-host {origin} or HALFTONE_ALLOW_HOSTS"
+            )
+
+
+def _address(host: str) -> str | None:
+    """Return the address that the host is, in whichever spelling; None for a name."""
+    if host == "localhost" or host.endswith(".localhost"):  # RFC 6761, section 6.3
+        return "127.0.0.1"
+    with suppress(ValueError):
+        return str(ipaddress.ip_address(host))
+    with suppress(OSError):
+        return socket.inet_ntoa(socket.inet_aton(host))
+    return None
 
 
 def _why(error: Exception | None) -> str:
@@ -184,7 +218,7 @@ def _origin(item: str) -> tuple[str, int]:
     try:
         return clean_host(f"[{host}]" if ":" in host else host).strip("[]"), _port(port)
     except ValueError as error:
-        raise Misconfigured(f"--allow-host or HALFTONE_ALLOW_HOSTS: {item!r} is not HOST:PORT") from error
+        raise Misconfigured(f"HALFTONE_ALLOW_HOSTS or --allow-host: {item!r} is not HOST:PORT") from error
 
 
 def _port(text: str) -> int:

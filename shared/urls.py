@@ -2,6 +2,7 @@
 
 import hashlib
 import re
+from ipaddress import IPv6Address
 from urllib.parse import quote, urljoin
 
 import idna
@@ -108,6 +109,8 @@ def clean_host(host: str) -> str:
     host = host.lower()
     if not _HOST.fullmatch(host) or not _fits(host):
         raise ValueError("no host")
+    if host.startswith("["):
+        IPv6Address(host[1:-1])
     return host
 
 

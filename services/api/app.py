@@ -19,6 +19,7 @@ from services.api.wording import wording
 from services.api.writer import Writer
 from shared.actor import Actor
 from shared.bus import Bus
+from shared.guard import parse_origins
 
 
 class Running:
@@ -34,7 +35,7 @@ class Running:
             settings=settings,
             database=database,
             bus=bus,
-            feeds=Feeds(database, bus),
+            feeds=Feeds(database, bus, parse_origins(settings.allow_hosts)),
             asking=asking,
             waiters=waiters,
             retrying=Retrying(database, bus, deadline=deadline),

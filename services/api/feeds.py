@@ -13,6 +13,7 @@ from services.api.tables import feeds
 from shared.bus import Bus
 from shared.errors import Reject
 from shared.feeds import FeedConfig, encode_config
+from shared.guard import Origins, check_address
 from shared.topology import FEED_CONFIGS
 from shared.urls import feed_token, resolve
 
@@ -22,8 +23,9 @@ FeedRow = Row[tuple[Any, ...]]
 class Feeds:
     """Writes feeds in both places: the database first, which is the truth."""
 
-    def __init__(self, database: Database, bus: Bus) -> None:
+    def __init__(self, database: Database, bus: Bus, allowed: Origins) -> None:
         self._database = database
+        self._allowed = allowed
         self._configs = bus.bucket(FEED_CONFIGS)
 
     async def get_or_add(self, url: str, **values: object) -> FeedRow:
@@ -31,10 +33,12 @@ class Feeds:
 
         Raises:
             Reject: `url` is no URL.
+            Blocked: It leads to an address that is not public.
         """
         absolute = resolve(url)
         if not absolute:
             raise Reject(f"{url[:200]!r} is no URL: give the feed's whole address, e.g. https://example.com/feed.xml")
+        check_address(absolute, self._allowed)
         key = feed_token(absolute)
         async with self._database.write() as connection:
             row = await _by_key(connection, key)

@@ -16,6 +16,7 @@ from services.api.requests import AnyRequest
 from services.api.writer import is_transient
 from shared.bus import BusUnavailable
 from shared.errors import Reject
+from shared.guard import Blocked
 
 log = structlog.get_logger()
 PROBLEM = "application/problem+json"
@@ -58,6 +59,11 @@ def on_reject(_request: AnyRequest, error: Reject) -> Response[Problem]:
     return answer(400, str(error))
 
 
+def on_blocked(_request: AnyRequest, error: Blocked) -> Response[Problem]:
+    """Tell how an address of one's own is allowed."""
+    return answer(422, str(error))
+
+
 def on_database(request: AnyRequest, error: DBAPIError) -> Response[Problem]:
     """Tell whether the value, the moment or Halftone is at fault."""
     if is_transient(error):
@@ -81,6 +87,7 @@ def on_defect(request: AnyRequest, error: Exception) -> Response[Problem]:
 
 HANDLERS: dict[int | type[Exception], Any] = {
     HTTPException: on_http,
+    Blocked: on_blocked,
     Reject: on_reject,
     BusUnavailable: on_unavailable,
     DBAPIError: on_database,

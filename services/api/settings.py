@@ -17,6 +17,7 @@ class ApiSettings(Settings, frozen=True, kw_only=True):
     database_url: str = ""  # SQLAlchemy's, e.g. postgresql+asyncpg://user:password@host/name; empty: SQLite in `data`
     http_host: str = "127.0.0.1"
     http_port: Port = 8080
+    allow_hosts: str = ""  # HOST:PORT … that may be subscribed to although they are not public; as the fetcher has it
     public_url: str = ""  # where readers reach the api; empty: http://<http_host>:<http_port>
     locale: str = "en"  # of the texts in records: English, or Chinese where it starts with "zh"
     time_zone: str = "UTC"  # of the dates in records, by IANA's name

@@ -30,6 +30,25 @@ async def test_a_subscription_is_told_to_the_fetcher_and_polled_at_once(site: Si
     assert feed["name"] == "Mine"
 
 
+@pytest.mark.parametrize("path", ["/api/feeds", "/api/fetches"])
+async def test_a_feed_at_a_private_address_is_refused_at_once(site: Site, path: str) -> None:
+    answer = await site.client.post(path, json={"url": "http://10.1.2.3:8080/feed.xml"})
+    listed = await site.client.get("/api/feeds")
+
+    assert (answer.status_code, answer.headers["content-type"]) == (422, "application/problem+json")
+    assert "allow it with --allow-host 10.1.2.3:8080 or HALFTONE_ALLOW_HOSTS" in answer.json()["detail"]
+    assert listed.json()["feeds"] == []
+
+
+async def test_a_feed_at_a_private_address_that_is_allowed_is_subscribed_to(
+    memory_bus: MemoryBus, tmp_path: Path
+) -> None:
+    async with running_api(memory_bus, tmp_path, allow_hosts="10.1.2.3:8080") as site:
+        answer = await site.client.post("/api/feeds", json={"url": "http://10.1.2.3:8080/feed.xml"})
+
+    assert answer.status_code == 201
+
+
 async def test_a_fetch_of_an_unknown_feed_does_not_subscribe_to_it(site: Site) -> None:
     await site.client.post("/api/fetches", json={"url": FEED_URL})
     (feed,) = (await site.client.get("/api/feeds")).json()["feeds"]

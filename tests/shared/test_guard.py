@@ -3,7 +3,7 @@
 import pytest
 
 from shared.errors import Misconfigured
-from shared.guard import is_public, parse_origins
+from shared.guard import Blocked, check_address, is_public, parse_origins
 
 PRIVATE = """
 0.0.0.0 0.1.2.3 10.0.0.1 100.64.0.1 100.127.255.255 127.0.0.1 127.255.255.254 168.63.129.16 169.254.169.254
@@ -43,3 +43,18 @@ def test_allowed_origins_are_read_from_a_list() -> None:
 def test_an_allowed_origin_without_a_possible_host_or_port_is_refused(text: str) -> None:
     with pytest.raises(Misconfigured, match="HOST:PORT"):
         parse_origins(text)
+
+
+@pytest.mark.parametrize(
+    "host", ["127.0.0.1", "10.1.2.3", "127.1", "0x7f000001", "[::1]", "[::ffff:10.0.0.1]", "localhost", "a.localhost."]
+)
+def test_a_host_that_is_not_the_publics_by_its_very_name_is_refused(host: str) -> None:
+    with pytest.raises(Blocked, match=r"allow it with --allow-host .+:8080 or HALFTONE_ALLOW_HOSTS"):
+        check_address(f"http://{host}:8080/feed", parse_origins("127.0.0.1:80"))
+
+
+@pytest.mark.parametrize(
+    "url", ["http://127.0.0.1/", "http://[::1]:81/", "https://8.8.8.8/", "http://intranet.example/"]
+)
+def test_a_host_that_is_allowed_public_or_known_to_the_dns_alone_is_let_through(url: str) -> None:
+    check_address(url, parse_origins("127.0.0.1:80 [::1]:81"))

@@ -69,6 +69,7 @@ def test_a_host_longer_than_that_is_none(host: str, path: str) -> None:
         "http://exa mple.com/",
         "http://example.com:99999/",
         "http://[::1/",
+        "http://[:::]/",
         "http://-/",
         "http://a..example/",
         "http://.a.example/",
