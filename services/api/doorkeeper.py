@@ -131,6 +131,6 @@ async def check_address(database: Database, host: str) -> None:
     """
     if host not in LOOPBACK and not await any_token(database):
         raise Misconfigured(
-            f"HALFTONE_HTTP_HOST is {host} and there is no token: whoever reaches it could do anything. "
-            "Make one with `halftone tokens new`, or listen on 127.0.0.1"
+            f"{host} (--host, HALFTONE_HTTP_HOST) is open to others and there is no token: whoever reaches it could do "
+            "anything. Make one with `halftone tokens new`, or listen on 127.0.0.1"
         )

@@ -13,6 +13,7 @@ from pathlib import Path
 import httpx
 import msgspec
 
+from services.api.settings import reachable_at
 from services.standalone import broker as embedded
 from services.standalone.supervisor import Supervisor
 from shared.errors import Misconfigured
@@ -61,7 +62,7 @@ async def running(options: Options) -> AsyncGenerator[System]:
             await bus.connect(broker.url, user=embedded.USER, password=broker.password, patience=START_SECONDS)
             await provision(bus)
             ops = _start_services(options, broker, supervisor, logs)
-            system = System(f"http://{options.host}:{options.port}", bus, ops, supervisor)
+            system = System(reachable_at(options.host, options.port), bus, ops, supervisor)
             await _ready(system)
             yield system
         finally:
@@ -130,7 +131,7 @@ def _environment(options: Options, broker: embedded.Broker, name: str, ops_port:
         "HALFTONE_ALLOW_HOSTS": options.allow_hosts,
         "HALFTONE_HTTP_HOST": options.host,
         "HALFTONE_HTTP_PORT": str(options.port),
-        "HALFTONE_PUBLIC_URL": os.environ.get("HALFTONE_PUBLIC_URL", f"http://{options.host}:{options.public_port}"),
+        "HALFTONE_PUBLIC_URL": os.environ.get("HALFTONE_PUBLIC_URL") or reachable_at(options.host, options.public_port),
     }
 
 

@@ -1,6 +1,7 @@
 """Who is let in: everybody on this machine, or bearers of tokens, each for what its scope holds."""
 
 import asyncio
+import socket
 from pathlib import Path
 
 import pytest
@@ -103,8 +104,22 @@ async def test_another_site_cannot_post(site: Site) -> None:
 
 
 async def test_without_tokens_it_listens_to_this_machine_only(memory_bus: MemoryBus, tmp_path: Path) -> None:
-    with pytest.raises(Misconfigured, match="halftone tokens new"):
+    said = r"0\.0\.0\.0 \(--host, HALFTONE_HTTP_HOST\).+`halftone tokens new`"
+    with pytest.raises(Misconfigured, match=said):
         await start(memory_bus, ApiSettings(data=tmp_path, http_host="0.0.0.0", http_port=0))
+
+
+@pytest.mark.parametrize(
+    ("host", "url"),
+    [
+        ("0.0.0.0", f"http://{socket.gethostname()}:81"),
+        ("::", f"http://{socket.gethostname()}:81"),
+        ("::1", "http://[::1]:81"),
+        ("127.0.0.1", "http://127.0.0.1:81"),
+    ],
+)
+def test_where_it_is_reached_is_an_address_that_can_be_reached(host: str, url: str) -> None:
+    assert ApiSettings(http_host=host, http_port=81).url == url
 
 
 async def test_the_end_of_the_last_token_lets_no_other_machine_in(database: Database, tmp_path: Path) -> None:
