@@ -5,6 +5,7 @@
 libvips reads GIFs with libnsgif, which shares no code with the transcoder.
 """
 
+import argparse
 import sys
 from io import BytesIO
 from itertools import accumulate
@@ -19,14 +20,14 @@ from PIL import Image, ImageSequence
 Picture = NDArray[np.uint8]
 
 
-def main() -> int:
-    """Compare all files; give the number of frames and durations that differ."""
+def main(folder: Path) -> int:
+    """Compare all files of the folder; give the number of frames and durations that differ."""
     from services.transcoder.animate import animate  # noqa: PLC0415 - the path is set below
     from services.transcoder.gif import parse  # noqa: PLC0415
     from services.transcoder.sources import GifSource  # noqa: PLC0415
 
     wrong = 0
-    for path in sorted(Path(sys.argv[1]).rglob("*.gif")):
+    for path in sorted(folder.rglob("*.gif")):
         data = path.read_bytes()
         made = animate(GifSource(data, parse(data)), 75, lossless=True, threads=2)
         expected, delays = _vips(path)
@@ -62,4 +63,6 @@ def _different(made: bytes, expected: Picture, delays: list[int]) -> int:
 
 if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).parent.parent))
-    sys.exit(bool(main()))
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("dir", type=Path)
+    sys.exit(bool(main(parser.parse_args().dir)))

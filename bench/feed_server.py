@@ -5,9 +5,9 @@
 `GET /generation/N` at 127.0.0.1 makes it the N-th: of ten feeds three then have N entries more.
 """
 
+import argparse
 import asyncio
 import socket
-import sys
 from functools import cache
 
 ENTRIES = 20
@@ -78,4 +78,8 @@ async def main(feeds: int, port: int) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main(int(sys.argv[1]), int(sys.argv[2])))
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("feeds", type=int)
+    parser.add_argument("port", type=int)
+    arguments = parser.parse_args()
+    asyncio.run(main(arguments.feeds, arguments.port))

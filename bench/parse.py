@@ -1,7 +1,7 @@
 """Compare the time to read a feed with feedparser's: `python bench/parse.py [ENTRIES]`, CPU milliseconds, best of 7."""
 
+import argparse
 import io
-import sys
 import time
 from collections.abc import Callable
 
@@ -46,7 +46,9 @@ def best(call: Callable[[], object]) -> float:
 
 def main() -> None:
     """Print one line per reader."""
-    entries = int(sys.argv[1]) if len(sys.argv) > 1 else 20
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("entries", type=int, nargs="?", default=20)
+    entries = parser.parse_args().entries
     body = feed(entries)
     parsed = parse_feed(body, url=URL, content_type=None)
     state = advance(FeedState(), parsed, now_ms=1, validators=Validators(), body_hash="")

@@ -1,5 +1,6 @@
 """The tools that the transcoder is measured against, each as one function from a file to a WebP."""
 
+import argparse
 import json
 import os
 import shutil
@@ -156,4 +157,9 @@ def _ask_sharp(sharp: subprocess.Popen[str], path: Path, quality: int) -> tuple[
 
 if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).parent.parent))
-    python_tool(sys.argv[1])(Path(sys.argv[2]), int(sys.argv[3]))
+    parser = argparse.ArgumentParser(description="Run one tool on one file, as `transcode.py` has it done.")
+    parser.add_argument("tool")
+    parser.add_argument("path", type=Path)
+    parser.add_argument("quality", type=int)
+    arguments = parser.parse_args()
+    python_tool(arguments.tool)(arguments.path, arguments.quality)
