@@ -254,7 +254,7 @@ async def test_a_wrong_password_is_told_from_an_absent_broker(broker: embedded.B
     async with provisioned_bus(broker):
         pass  # it is up
     with pytest.raises(Misconfigured, match=r"refused us .*HALFTONE_NATS_PASSWORD"):
-        await NatsBus("test").connect(broker.url, user=embedded.USER, password="wrong", patience=10)
+        await NatsBus("test").connect(broker.url, user=embedded.USER, password="wrong", patience=3)
 
 
 async def test_a_connection_given_up_for_good_is_told(broker: embedded.Broker) -> None:
