@@ -86,7 +86,7 @@ class Writer:
                 _settle([waiting], None)
 
     async def _write_patiently(self, batch: Sequence[Received]) -> None:
-        wait = 0.05
+        wait, told = 0.05, ""
         while True:
             try:
                 with metrics.stage("commit"):
@@ -95,7 +95,10 @@ class Writer:
             except (DBAPIError, PoolTimeout, OSError) as error:
                 if not is_transient(error):
                     raise
-                log.warning("the database does not take events right now", reason=str(error).splitlines()[0])
+                reason = str(error).splitlines()[0]
+                if reason != told:  # the same reason comes again with every try
+                    log.warning("the database does not take events right now", reason=reason)
+                told = reason
                 await asyncio.sleep(wait)
                 wait = min(LONGEST_WAIT, 2 * wait)
             else:

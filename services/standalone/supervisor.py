@@ -9,7 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import nullcontext, suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from pathlib import Path
 from typing import IO
 
@@ -83,12 +83,16 @@ class Supervised:
         self._reader.start()
 
     def _read(self, output: IO[bytes]) -> None:
-        """Pass its output on, line by line."""
-        with self._log_file.open("ab") if self._log_file else nullcontext(sys.stderr.buffer) as sink, output:
+        """Pass its output on, line by line; what a full disk does not take is lost, and nothing else."""
+        with self._sink() as sink, output:
             for line in output:
                 self.last_line = line.decode(errors="replace").strip()
-                sink.write(line)
-                sink.flush()
+                with suppress(OSError):
+                    sink.write(line)
+                    sink.flush()
+
+    def _sink(self) -> AbstractContextManager[IO[bytes]]:
+        return self._log_file.open("ab", buffering=0) if self._log_file else nullcontext(sys.stderr.buffer)
 
 
 class Supervisor:

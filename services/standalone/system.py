@@ -15,6 +15,7 @@ import msgspec
 
 from services.api.settings import reachable_at
 from services.standalone import broker as embedded
+from services.standalone import full_disk
 from services.standalone.supervisor import Supervisor
 from shared.errors import Misconfigured
 from shared.nats import NatsBus, provision
@@ -58,13 +59,14 @@ async def running(options: Options) -> AsyncGenerator[System]:
         supervisor = Supervisor()
         bus = NatsBus("standalone")
         try:
-            supervisor.add("broker", broker.command, {}, logs / "broker.log")
-            await bus.connect(broker.url, user=embedded.USER, password=broker.password, patience=START_SECONDS)
-            await provision(bus)
-            ops = _start_services(options, broker, supervisor, logs)
-            system = System(reachable_at(options.host, options.port), bus, ops, supervisor)
-            await _ready(system)
-            yield system
+            process = supervisor.add("broker", broker.command, {}, logs / "broker.log")
+            async with full_disk.watched(process, broker.config.parent):
+                await bus.connect(broker.url, user=embedded.USER, password=broker.password, patience=START_SECONDS)
+                await provision(bus)
+                ops = _start_services(options, broker, supervisor, logs)
+                system = System(reachable_at(options.host, options.port), bus, ops, supervisor)
+                await _ready(system)
+                yield system
         finally:
             await asyncio.gather(supervisor.stop(), bus.close(), return_exceptions=True)
             await supervisor.stop_first()

@@ -6,7 +6,7 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TypeVar
@@ -33,12 +33,18 @@ class Command:
     """A running `halftone …`."""
 
     def __init__(
-        self, *arguments: str, data: Path | None = None, public_port: int = 8080, err: int = subprocess.PIPE
+        self,
+        *arguments: str,
+        data: Path | None = None,
+        public_port: int = 8080,
+        err: int = subprocess.PIPE,
+        settings: Mapping[str, str] | None = None,
     ) -> None:
         self.run = uuid.uuid4().hex
         self._sessions: set[int] = set()
         environment = {name: value for name, value in os.environ.items() if not name.startswith("HALFTONE_")}
         environment |= {_MARK: self.run, "HALFTONE_PUBLIC_URL": f"http://127.0.0.1:{public_port}"}
+        environment |= settings or {}
         self.process = subprocess.Popen(
             [HALFTONE, *arguments, *(("--data", str(data)) if data else ())],
             stdin=subprocess.DEVNULL,
@@ -99,10 +105,14 @@ class Command:
 
 @contextmanager
 def running(
-    *arguments: str, data: Path | None = None, public_port: int = 8080, err: int = subprocess.PIPE
+    *arguments: str,
+    data: Path | None = None,
+    public_port: int = 8080,
+    err: int = subprocess.PIPE,
+    settings: Mapping[str, str] | None = None,
 ) -> Generator[Command]:
     """Start `halftone` with these arguments, its stderr to the file `err`; kill what is left of it after the block."""
-    command = Command(*arguments, data=data, public_port=public_port, err=err)
+    command = Command(*arguments, data=data, public_port=public_port, err=err, settings=settings)
     try:
         yield command
     finally:

@@ -1,6 +1,5 @@
 """A disk without room in the middle of an ingest: the images wait for room, and nothing is lost."""
 
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,6 +9,7 @@ import pytest
 from tests.live import newspaper
 from tests.live.commands import objects, running, until
 from tests.live.conftest import arguments, fetch
+from tests.live.disks import small_disk
 from tests.servers import Site
 
 pytestmark = pytest.mark.live
@@ -23,12 +23,8 @@ def data(tmp_path: Path) -> Iterator[Path]:
     folder = tmp_path / "data"
     disk = folder / "objects"
     disk.mkdir(parents=True)
-    made = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", f"size={ROOM}", "tmpfs", str(disk)], capture_output=True, text=True, check=False
-    )
-    assert made.returncode == 0, f"this test mounts a small disk, for which it must be root: {made.stderr}"
-    yield folder
-    subprocess.run(["umount", "--lazy", str(disk)], check=True)
+    with small_disk(disk, ROOM):
+        yield folder
 
 
 @pytest.mark.timeout(240)  # an account that is full is let alone for a minute

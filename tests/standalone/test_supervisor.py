@@ -13,6 +13,7 @@ import pytest
 from services.standalone.supervisor import Supervised, Supervisor
 
 SLEEP = "import time; print('up', flush=True); time.sleep(60)"
+CHATTY = f"for line in range(10_000): print(line)\n{SLEEP}"
 STUBBORN = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up', flush=True); time.sleep(60)"
 
 
@@ -42,6 +43,12 @@ async def test_a_process_that_crashes_runs_again(supervisor: Supervisor, tmp_pat
     os.kill(first, signal.SIGKILL)
     await until(lambda: it.process.pid != first and it.process.poll() is None)
     assert supervisor.refusal == ""
+
+
+async def test_a_process_outlives_a_log_on_a_full_disk(supervisor: Supervisor) -> None:
+    it = supervisor.add("it", [sys.executable, "-c", CHATTY], {}, Path("/dev/full"))
+    await until(lambda: it.last_line == "up")
+    assert it.process.poll() is None
 
 
 async def test_a_process_that_is_misconfigured_is_not_started_again_and_its_reason_is_told(
