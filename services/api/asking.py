@@ -36,12 +36,13 @@ class Asking:
                 return request_id
 
     async def repeat(self) -> None:
-        """Say again what was asked for a while ago and is not answered."""
+        """Say again what was asked for a while ago, or by a clock that was wrong, and is not answered."""
         now = _now()
+        wait = int(REPEAT_SECONDS * 1000)
         async with self._database.write() as connection:
             again = await connection.execute(
                 update(polls)
-                .where(polls.c.open, polls.c.asked, polls.c.due_ms < now - int(REPEAT_SECONDS * 1000))
+                .where(polls.c.open, polls.c.asked, ~polls.c.due_ms.between(now - wait, now + wait))
                 .values(due_ms=now)
                 .returning(polls.c.feed, polls.c.request_id)
             )

@@ -11,6 +11,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from services.api.batch import touch
 from services.api.completer import Completer
+from services.api.jumps import DeadlineClock
 from services.api.retention import forget
 from services.api.services import Api
 from services.api.tables import feeds, image_uses, polls, touched
@@ -33,6 +34,7 @@ class Clock:
         self._api = api
         self._database = api.database
         self._completer = completer
+        self._deadlines = DeadlineClock(api.settings.record_deadline)
         duties: tuple[tuple[float, Callable[[], Awaitable[None]]], ...] = (
             (TICK_SECONDS, self._end_overdue),
             (TICK_SECONDS, api.asking.repeat),
@@ -53,8 +55,9 @@ class Clock:
 
     async def _end_overdue(self) -> None:
         """Settle as failed what is still open at its poll's deadline."""
+        now_ms = self._deadlines.now_ms()
         async with self._database.read() as connection:
-            statement = select(polls.c.request_id).where(polls.c.waiting, polls.c.deadline_ms < _now()).limit(AT_ONCE)
+            statement = select(polls.c.request_id).where(polls.c.waiting, polls.c.deadline_ms < now_ms).limit(AT_ONCE)
             overdue = sorted((await connection.execute(statement)).scalars())
         if not overdue:
             return

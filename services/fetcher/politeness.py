@@ -95,7 +95,7 @@ def domain_of(url: str) -> str:
 
 def wait_ms(state: HostState, me: str, now_ms: int, rate: int) -> int:
     """Return for how many milliseconds `me` must leave the domain alone; `rate` requests a minute, 0: any number."""
-    leased = state.until_ms if state.holder != me else 0
+    leased = state.until_ms if state.holder != me and state.until_ms < now_ms + MINUTE_MS else 0  # else a wrong clock
     recent = _recent(state, now_ms)
     full = recent[-rate] + MINUTE_MS if 0 < rate <= len(recent) else 0
     return max(0, leased - now_ms, full - now_ms, state.held_ms - now_ms)

@@ -79,6 +79,10 @@ def test_a_request_in_the_far_future_is_a_wrong_clock() -> None:
     assert wait_ms(HostState(recent_ms=(NOW + 3_600_000,)), "a", NOW, 1) == 0
 
 
+def test_a_lease_that_ends_in_the_far_future_is_a_wrong_clock() -> None:
+    assert wait_ms(taken(HostState(), "a", NOW + 3_600_000), "b", NOW, 30) == 0
+
+
 @pytest.mark.parametrize(
     ("value", "seconds"), [("120", 120), ("Tue, 14 Nov 2023 22:23:20 GMT", 600), ("9999999", 3_600)]
 )
