@@ -1,10 +1,13 @@
 """Kill everything again and again while feeds are mirrored, and count what is lost or there twice: `make chaos`.
 
-    python bench/chaos.py [--kills 30] [--seed 1] [--feeds 90]
+    python bench/chaos.py [--kills 30] [--seed 1] [--feeds 90] [--site DIR]
 
 Two replicas of each service and a broker of three nodes are killed with -9, seeded and in turn; the storage answers
 5 % of requests with errors, half of them after it did what it was asked; connections to the broker are delayed and
 cut. Exits 1 where an article or image is lost or visible twice.
+
+DIR holds a static site as bench/pipeline.py takes it, which is mirrored besides: each of its images that a bare
+download and rendering give must be mirrored.
 """
 
 import argparse
@@ -25,6 +28,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))  # the tests' servers are no 
 
 from bench.chaos_system import Part, Services, make_streams, start_nodes
 from bench.chaos_world import Feeds, Network, Storage, seeded
+from bench.pipeline import SITE, bare, entries, served, wanted
 from tests.api.postgres import new_database, running_postgres
 
 DOWN_SECONDS = (0.2, 1.5)  # how long a killed process stays away
@@ -32,6 +36,8 @@ STORAGE_ERRORS = 0.05
 CUT_SECONDS = 3.0  # between two cuts of a connection
 RECOVERY_SECONDS = 90.0
 SETTLE_SECONDS = 300.0  # for everything to be settled once the killing is over
+
+Wanted = dict[str, set[str]]  # article link → URLs of its images
 
 
 class Kill(msgspec.Struct, frozen=True):
@@ -56,13 +62,13 @@ async def ask(apis: list[str], method: str, path: str, **options: Any) -> Any:
     raise TimeoutError(f"no api answers {method} {path}")
 
 
-async def ingest(apis: list[str], site: Feeds, feeds: int, seconds: float) -> list[str]:
+async def ingest(apis: list[str], urls: list[str], seconds: float) -> list[str]:
     """Ask for a poll of each feed, spread over the time that the killing takes; return the requests' ids."""
     ids: list[str] = []
-    for feed in range(feeds):
-        accepted = await ask(apis, "POST", "/api/fetches", json={"url": site.url(f"/{feed}/feed.xml"), "wait": 0})
+    for url in urls:
+        accepted = await ask(apis, "POST", "/api/fetches", json={"url": url, "wait": 0})
         ids.append(accepted.get("requestId") or accepted["record"]["requestId"])
-        await asyncio.sleep(seconds / feeds)
+        await asyncio.sleep(seconds / len(urls))
     return ids
 
 
@@ -89,15 +95,27 @@ async def cut(networks: list[Network], chance: random.Random) -> None:
         chance.choice(networks).cut()
 
 
+def wanted_of(folder: Path) -> Wanted:
+    """Return what must come of the static site in the folder."""
+    with tempfile.TemporaryDirectory() as renditions:
+        made = {url for url in wanted(folder) if bare(url, renditions)}
+    # a record lists no article without images
+    return {entry.link: {it.source for it in entry.images} & made for entry in entries(folder) if entry.images}
+
+
 class Account:
     """What must be there, what is, and how often."""
 
-    def __init__(self, site: Feeds, feeds: int) -> None:
-        self._wanted = {link: images for feed in range(feeds) for link, images in site.wanted(feed).items()}
+    def __init__(self, wanted: Wanted) -> None:
+        self._wanted = wanted
         self.articles: Counter[str] = Counter()
         self.urls: dict[str, set[str]] = {}
         self.failed: list[dict[str, Any]] = []
         self._maps: dict[str, dict[str, str]] = {}
+
+    def want(self, wanted: Wanted) -> None:
+        """Want more."""
+        self._wanted |= wanted
 
     def take(self, record: dict[str, Any]) -> None:
         """Count one record's articles and images."""
@@ -141,6 +159,12 @@ async def run(arguments: argparse.Namespace, folder: Path, stack: AsyncExitStack
     chance = seeded(arguments.seed)
     site, storage = Feeds(), Storage(seeded(arguments.seed + 1), STORAGE_ERRORS)
     await stack.enter_async_context(site.serving())
+    urls = [site.url(f"/{feed}/feed.xml") for feed in range(arguments.feeds)]
+    account = Account({link: images for feed in range(arguments.feeds) for link, images in site.wanted(feed).items()})
+    if arguments.site:
+        stack.enter_context(served(arguments.site))
+        urls.insert(0, f"http://{SITE}/feed.xml")
+        account.want(await asyncio.to_thread(wanted_of, arguments.site))
     await stack.enter_async_context(storage.serving())
     database = await new_database(stack.enter_context(running_postgres()), "chaos")
     nodes, ports = start_nodes(folder)
@@ -155,33 +179,32 @@ async def run(arguments: argparse.Namespace, folder: Path, stack: AsyncExitStack
         nats=",".join(f"nats://127.0.0.1:{network.port}" for network in networks),
         database=database,
         storage=f"http://127.0.0.1:{storage.port}",
-        site=f"127.0.0.1:{site.port}",
+        sites=f"127.0.0.1:{site.port} {SITE}",
     ).start()
     for part in services.values():
         stack.callback(part.kill)
     for part in [*services.values(), *nodes.values()]:
         await part.until_it_works(RECOVERY_SECONDS)
-    return await storm(arguments, chance, (site, storage, networks), {**nodes, **services}, apis)
+    return await storm(arguments, chance, (urls, account, storage, networks), {**nodes, **services}, apis)
 
 
 async def storm(
     arguments: argparse.Namespace,
     chance: random.Random,
-    world: tuple[Feeds, Storage, list[Network]],
+    world: tuple[list[str], Account, Storage, list[Network]],
     parts: dict[str, Part],
     apis: list[str],
 ) -> bool:
     """Ingest while killing, then count."""
-    site, storage, networks = world
+    urls, account, storage, networks = world
     kills: list[Kill] = []
     start = time.monotonic()
     cutting = asyncio.create_task(cut(networks, chance))
-    ingesting = asyncio.create_task(ingest(apis, site, arguments.feeds, arguments.kills * 3.0))
+    ingesting = asyncio.create_task(ingest(apis, urls, arguments.kills * 3.0))
     await kill_in_turn(parts, arguments.kills, chance, kills)
     ids = await ingesting
     cutting.cancel()
     over = time.monotonic()
-    account = Account(site, arguments.feeds)
     await settle(apis, ids, account)
     return table(account, storage, networks, kills, (over - start, time.monotonic() - over))
 
@@ -203,7 +226,7 @@ def table(
     print(f"lost                       {len(lost)} {lost[:3] or ''}")
     print(f"twice                      {len(twice)} {twice[:3] or ''}")
     for failure in account.failed[:5]:
-        print(f"  failed: {failure.get('source')}: {failure}")
+        print(f"  failed: {failure['source']}: {failure['extra22GetBytesInfo']}")
     return not lost and not twice
 
 
@@ -213,6 +236,7 @@ async def main() -> int:
     parser.add_argument("--kills", type=int, default=30)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--feeds", type=int, default=90)
+    parser.add_argument("--site", type=Path, metavar="DIR")
     arguments = parser.parse_args()
     folder = Path(tempfile.mkdtemp(prefix="halftone-chaos-"))
     print(f"logs in {folder}")

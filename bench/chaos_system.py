@@ -125,7 +125,7 @@ class Services(msgspec.Struct, frozen=True, kw_only=True):
     nats: str
     database: str
     storage: str
-    site: str
+    sites: str  # HOST:PORT … that may be fetched from
 
     def start(self) -> tuple[dict[str, Part], list[str]]:
         """Start two replicas of each; return them and the apis' URLs."""
@@ -154,7 +154,7 @@ class Services(msgspec.Struct, frozen=True, kw_only=True):
             "HALFTONE_HTTP_PORT": str(http),
             "HALFTONE_DATABASE_URL": self.database,
             "HALFTONE_DATA": str(self.folder / "data"),
-            "HALFTONE_ALLOW_HOSTS": self.site,
+            "HALFTONE_ALLOW_HOSTS": self.sites,
             "HALFTONE_ACCOUNTS": str(self.folder / "accounts.toml"),
             "HALFTONE_WORKERS": "1",
             "HALFTONE_HOST_RATE": "0",  # all feeds are of one host

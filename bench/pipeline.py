@@ -17,7 +17,7 @@ import statistics
 import tempfile
 import threading
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from functools import partial
@@ -27,6 +27,7 @@ from urllib.request import urlopen
 
 import msgspec
 
+from services.fetcher.feed import Entry
 from services.fetcher.parsing import parse
 from services.standalone.broker import free_port
 from services.standalone.once import ask
@@ -90,10 +91,14 @@ async def system_seconds() -> tuple[float, int]:
             return time.perf_counter() - start, record["extra6"]
 
 
+def entries(folder: Path) -> Sequence[Entry]:
+    """Return the entries of the site's feed."""
+    return parse((folder / "feed.xml").read_bytes(), f"http://{SITE}/feed.xml", "application/xml", {}).entries
+
+
 def wanted(folder: Path) -> list[str]:
     """Return the URLs of all images that the site's feed wants."""
-    parsed = parse((folder / "feed.xml").read_bytes(), f"http://{SITE}/feed.xml", "application/xml", {})
-    return list(dict.fromkeys(image.source for entry in parsed.entries for image in entry.images))
+    return list(dict.fromkeys(image.source for entry in entries(folder) for image in entry.images))
 
 
 def main() -> None:
