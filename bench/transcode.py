@@ -4,7 +4,8 @@
 
 Every round runs every tool once on a file before the next round starts, so that a busy machine is busy for all;
 medians are reported. A tool that is not on the machine is left out, and named. The process has the heap that images
-are rendered with (`shared.sandbox.heap`), for all of its tools: ours, libvips and Pillow.
+are rendered with (`shared.sandbox.heap`), for all of its tools: ours, libvips and Pillow. gif2webp and sharp are
+programs of their own and have it not.
 """
 
 import argparse
