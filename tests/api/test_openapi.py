@@ -3,25 +3,36 @@
 import asyncio
 import re
 import sys
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
+import pytest
+
 from services.api.tokens import new_token
+from services.api.waiters import Waiters
 from shared.memory import MemoryBus
 from tests.api.conftest import TEMPLATE
 from tests.api.postgres import new_database
 from tests.api.running import Site, running_api
 from tests.api.stories import told
 
+Record = Callable[[Waiters, str, float], Awaitable[bytes | None]]
 EXAMPLES = 4  # for each operation and phase
 NEVER = ("--exclude-path", "/api/events", "--exclude-path", "/api/tokens/{token_id}")  # never ends; takes our rights
 
 
+def impatient(record: Record) -> Record:
+    """Wait no longer than a moment, whatever was asked for."""
+    return lambda waiters, request_id, seconds: record(waiters, request_id, min(seconds, 0.05))
+
+
 async def test_nothing_that_a_client_sends_is_answered_by_a_defect(
-    memory_bus: MemoryBus, tmp_path: Path, postgres: str
+    memory_bus: MemoryBus, tmp_path: Path, postgres: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     url = await new_database(postgres, template=TEMPLATE)  # the stricter of the two
     async with running_api(memory_bus, tmp_path, url, requests_per_minute=10**9) as site:
         await told(site)
+        monkeypatch.setattr(Waiters, "record", impatient(Waiters.record))  # nobody is there to answer a poll
         token = await new_token(site.running.api.database, "schemathesis", "admin")
         process = await asyncio.create_subprocess_exec(
             str(Path(sys.executable).with_name("schemathesis")),

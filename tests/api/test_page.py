@@ -3,7 +3,7 @@
 import asyncio
 import os
 import shutil
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -39,10 +39,18 @@ async def browser() -> AsyncIterator[Browser]:
 
 
 @pytest.fixture
-async def running(memory_bus: MemoryBus, tmp_path: Path) -> AsyncIterator[Site]:
+def gazette(tmp_path: Path) -> Iterator[str]:
+    """The address of the site whose feed is added."""
+    with running_site(tmp_path / "site") as address:
+        yield address
+
+
+@pytest.fixture
+async def running(memory_bus: MemoryBus, tmp_path: Path, gazette: str) -> AsyncIterator[Site]:
     """The api at an address that its own links lead to."""
     port = free_port()
-    async with running_api(memory_bus, tmp_path, public_url=f"http://127.0.0.1:{port}", http_port=port) as site:
+    url, allowed = f"http://127.0.0.1:{port}", urlsplit(gazette).netloc
+    async with running_api(memory_bus, tmp_path, public_url=url, http_port=port, allow_hosts=allowed) as site:
         yield site
 
 
@@ -69,50 +77,50 @@ async def shoot(page: Page, name: str, width: int) -> None:
         await page.screenshot(path=SCREENSHOTS / f"{name}-{width}.png")
 
 
-@pytest.mark.parametrize(("width", "height"), SIZES)
+@pytest.mark.parametrize("size", SIZES)
 async def test_a_feed_is_added_watched_read_and_its_failed_image_retried(
-    browser: Browser, running: Site, tmp_path: Path, width: int, height: int
+    browser: Browser, running: Site, gazette: str, tmp_path: Path, size: tuple[int, int]
 ) -> None:
+    width, height = size
     url = running.running.api.settings.url
     page = await browser.new_page(viewport={"width": width, "height": height})
     watch = Watch(page)
     await remember_account(running.bus)
-    with running_site(tmp_path / "site") as site:
-        async with staff(running.bus, site, url, tmp_path, pace=0.15):
-            await page.goto(url)
-            await expect(page.get_by_text("No feed yet")).to_be_visible()
-            await shoot(page, "empty", width)
-            await page.get_by_label("Feed or site address").fill(f"{site}/feed.xml")
-            await page.get_by_role("button", name="Add feed").click()
-            await page.wait_for_url("**/record/*")
-            await expect(page.get_by_text("7 of 8")).to_be_visible(timeout=20_000)
-            await expect(page.get_by_role("heading", name="The Tidewater Gazette")).to_be_visible()
+    async with staff(running.bus, gazette, url, tmp_path, pace=0.15):
+        await page.goto(url)
+        await expect(page.get_by_text("No feed yet")).to_be_visible()
+        await shoot(page, "empty", width)
+        await page.get_by_label("Feed or site address").fill(f"{gazette}/feed.xml")
+        await page.get_by_role("button", name="Add feed").click()
+        await page.wait_for_url("**/record/*")
+        await expect(page.get_by_text("7 of 8")).to_be_visible(timeout=20_000)
+        await expect(page.get_by_role("heading", name="The Tidewater Gazette")).to_be_visible()
+        await assert_no_sideways_scroll(page)
+        await shoot(page, "record", width)
+        await page.get_by_role("heading", name="Images").scroll_into_view_if_needed()
+        await page.locator("ol.fall").evaluate("list => list.scrollIntoView()")
+        await page.wait_for_timeout(300)
+        await shoot(page, "waterfall", width)
+        await page.get_by_role("button", name="Retry", exact=True).click()
+        await expect(page.get_by_text("8 of 8")).to_be_visible(timeout=20_000)
+        await page.get_by_role("link", name="How a newspaper prints a photograph").click()
+        await assert_images_load(page, url, 4)
+        await page.evaluate("scrollTo(0, 0)")
+        await shoot(page, "article", width)
+        await page.get_by_role("link", name="Source").click()
+        await expect(page.locator(".body img").first).to_have_attribute("src", f"{gazette}/press.png")
+        for path, heading in (
+            ("/", "Every picture"),
+            ("/articles", "Articles"),
+            ("/feed/1", "The Tidewater Gazette"),
+            ("/accounts", "Storage accounts"),
+            ("/add", "Add feeds"),
+        ):
+            await page.goto(url + path)
+            await expect(page.get_by_role("heading", name=heading).first).to_be_visible()
             await assert_no_sideways_scroll(page)
-            await shoot(page, "record", width)
-            await page.get_by_role("heading", name="Images").scroll_into_view_if_needed()
-            await page.locator("ol.fall").evaluate("list => list.scrollIntoView()")
-            await page.wait_for_timeout(300)
-            await shoot(page, "waterfall", width)
-            await page.get_by_role("button", name="Retry", exact=True).click()
-            await expect(page.get_by_text("8 of 8")).to_be_visible(timeout=20_000)
-            await page.get_by_role("link", name="How a newspaper prints a photograph").click()
-            await assert_images_load(page, url, 4)
-            await page.evaluate("scrollTo(0, 0)")
-            await shoot(page, "article", width)
-            await page.get_by_role("link", name="Source").click()
-            await expect(page.locator(".body img").first).to_have_attribute("src", f"{site}/press.png")
-            for path, heading in (
-                ("/", "Every picture"),
-                ("/articles", "Articles"),
-                ("/feed/1", "The Tidewater Gazette"),
-                ("/accounts", "Storage accounts"),
-                ("/add", "Add feeds"),
-            ):
-                await page.goto(url + path)
-                await expect(page.get_by_role("heading", name=heading).first).to_be_visible()
-                await assert_no_sideways_scroll(page)
-                await page.wait_for_timeout(150)
-                await shoot(page, path.strip("/").replace("/1", "") or "overview", width)
+            await page.wait_for_timeout(150)
+            await shoot(page, path.strip("/").replace("/1", "") or "overview", width)
     await page.close()
 
     assert watch.complaints == []
