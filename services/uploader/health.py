@@ -5,7 +5,6 @@ import msgspec
 FAILURES_TO_OPEN = 3  # in a row; one may be the network's hiccup
 FIRST_PAUSE, LONGEST_PAUSE = 5.0, 300.0  # seconds that an open breaker waits, doubling
 PROBE_SECONDS = 30.0  # a half-open breaker lets one upload try; nobody else for so long
-FULL_PAUSE = 60.0  # a full account is asked again after so long: somebody may have made room
 
 
 class Health(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -56,12 +55,12 @@ def failed(health: Health, now: float, reason: str) -> Health:
     failures = health.failures + 1
     if failures < FAILURES_TO_OPEN:
         return msgspec.structs.replace(health, failures=failures, reason=reason)
-    return _opened(health, now, reason, min(max(FIRST_PAUSE, 2 * health.pause), LONGEST_PAUSE))
+    return _opened(health, now, reason)
 
 
 def filled(health: Health, now: float, reason: str) -> Health:
     """Return the health of an account that has no room: its breaker opens at once."""
-    return _opened(health, now, reason, FULL_PAUSE)
+    return _opened(health, now, reason)
 
 
 def limited(health: Health, now: float, seconds: float) -> Health:
@@ -74,7 +73,8 @@ def used(health: Health, *, objects: int, bytes: int) -> Health:  # noqa: A002 -
     return msgspec.structs.replace(health, objects=max(0, health.objects + objects), bytes=max(0, health.bytes + bytes))
 
 
-def _opened(health: Health, now: float, reason: str, pause: float) -> Health:
+def _opened(health: Health, now: float, reason: str) -> Health:
+    pause = min(max(FIRST_PAUSE, 2 * health.pause), LONGEST_PAUSE)
     return msgspec.structs.replace(
         health,
         failures=max(health.failures + 1, FAILURES_TO_OPEN),

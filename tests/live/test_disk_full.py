@@ -27,7 +27,6 @@ def data(tmp_path: Path) -> Iterator[Path]:
         yield folder
 
 
-@pytest.mark.timeout(240)  # an account that is full is let alone for a minute
 def test_images_wait_for_room_and_are_all_mirrored_then(site: Site, data: Path, tmp_path: Path) -> None:
     newspaper.publish(site)
     undisturbed = msgspec.json.decode(fetch(site, tmp_path / "undisturbed").out)
