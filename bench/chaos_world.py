@@ -3,6 +3,7 @@
 import asyncio
 import io
 import random
+from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, suppress
@@ -18,15 +19,15 @@ def seeded(seed: float | str) -> random.Random:
     return random.Random(seed)  # noqa: S311 - not a secret
 
 
-class Http:
+class Http(ABC):
     """The least HTTP/1.1 server that the services are content with."""
 
     def __init__(self) -> None:
         self.port = 0
 
+    @abstractmethod
     async def answer(self, exchange: Exchange) -> tuple[int, str, bytes]:
         """Return status, media type and body."""
-        raise NotImplementedError
 
     @asynccontextmanager
     async def serving(self) -> AsyncGenerator[None]:

@@ -62,9 +62,8 @@ async def apply(connection: AsyncConnection, batch: Sequence[Received], *, deadl
     await _write_uses(connection, uses, states | changed)
     affected = await _settle_uses(connection, states, changed)
     affected |= {event.request_id for _, event in (*found, *polled)}
-    await touch(
-        connection, affected
-    )  # waits for replicas that write to the same polls, so that this sees what they did:
+    # Waits for replicas that write to the same polls, so that what follows sees what they did.
+    await touch(connection, affected)
     can_be_built = await ready(connection, affected)
     await _write_events(connection, batch)
     return can_be_built

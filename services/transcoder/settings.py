@@ -4,10 +4,11 @@ from typing import Annotated
 
 import msgspec
 
+from services.transcoder.webp import MOST_PIXELS_A_SIDE
 from shared.settings import Count, Deadline, Positive, Seconds, Settings
 
 Quality = Annotated[int, msgspec.Meta(ge=1, le=100)]
-Width = Annotated[int, msgspec.Meta(ge=1, le=16_383)]  # WebP's own limit
+Width = Annotated[int, msgspec.Meta(ge=1, le=MOST_PIXELS_A_SIDE)]
 Budget = Annotated[int, msgspec.Meta(ge=1_000)]  # bytes: into fewer no image fits
 Memory = Annotated[int, msgspec.Meta(ge=150_000_000)]  # bytes: in fewer not even a small image is rendered
 Processor = Annotated[float, msgspec.Meta(ge=1)]  # seconds: the kernel counts whole ones
