@@ -55,6 +55,14 @@ class Running:
         """Where it listens."""
         return self._server.port
 
+    async def listening(self) -> None:
+        """Return once it can be reached.
+
+        Raises:
+            Misconfigured: It cannot.
+        """
+        await self._server.listening()
+
     def not_ready(self) -> str:
         """See `shared.service.Running`."""
         return "" if self._server.running else "the HTTP server has stopped"
@@ -89,7 +97,13 @@ async def start(bus: Bus, settings: ApiSettings) -> Running:
     database = await open_database(settings.database_url, settings.data)
     try:
         await check_address(database, settings.http_host)
-        return Running(settings, database, bus)
+        running = Running(settings, database, bus)
     except BaseException:
         await database.close()
         raise
+    try:
+        await running.listening()
+    except BaseException:
+        await running.abort()
+        raise
+    return running

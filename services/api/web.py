@@ -139,6 +139,7 @@ class WebServer:
         Raises:
             Misconfigured: It is taken, or the address is not this machine's.
         """
+        self._host = host
         self.port = _free_port(host, port)
         self._server = Server(
             app, address=host, port=self.port, interface=Interfaces.ASGINL, log_enabled=False, websockets=False
@@ -150,6 +151,20 @@ class WebServer:
     def running(self) -> bool:
         """Whether it still serves."""
         return not self._task.done()
+
+    async def listening(self) -> None:
+        """Return once it accepts connections.
+
+        Raises:
+            Misconfigured: It ended instead.
+        """
+        while self.running:
+            with suppress(OSError):
+                _, writer = await asyncio.open_connection(self._host, self.port)
+                writer.close()
+                return
+            await asyncio.sleep(0.01)
+        raise Misconfigured(f"cannot listen on {self._host}:{self.port}: {self._task.exception() or 'it ended'}")
 
     async def close(self) -> None:
         """Serve nobody any longer."""

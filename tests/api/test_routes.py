@@ -1,10 +1,16 @@
 """The api over HTTP: records, articles, images, problems."""
 
 import asyncio
+import socket
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from services.api.app import start
+from services.api.settings import ApiSettings
+from services.standalone.broker import free_port
+from shared.memory import MemoryBus
 from shared.messages import ImageJob, decode
 from shared.topology import TRANSCODER
 from tests.api.builders import SITE, mirrored, polled
@@ -151,3 +157,13 @@ async def test_bad_input_is_answered_by_a_problem_that_says_what_to_do(  # noqa:
     assert (answer.status_code, answer.headers["content-type"]) == (status, "application/problem+json")
     assert hint in answer.json()["detail"]
     assert "Traceback" not in answer.text
+
+
+async def test_the_api_is_reachable_as_soon_as_it_has_started(memory_bus: MemoryBus, tmp_path: Path) -> None:
+    running = await start(memory_bus, ApiSettings(data=tmp_path, http_port=free_port()))
+
+    with socket.create_connection(("127.0.0.1", running.port), 5):  # before the loop runs again
+        pass
+
+    await running.drain()
+    await running.abort()
