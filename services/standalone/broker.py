@@ -1,5 +1,6 @@
 """The embedded broker: the real nats-server on a free loopback port, its streams in the data directory."""
 
+import atexit
 import secrets
 import shutil
 import socket
@@ -78,10 +79,16 @@ def executable() -> str:
 
 
 def free_port() -> int:
-    """Return a TCP port of 127.0.0.1 that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """Return a TCP port of 127.0.0.1 for a process yet to be started; the kernel gives it to nobody else meanwhile.
+
+    A socket stays bound to it without listening: who asks for this port by number, with SO_REUSEADDR as servers do,
+    gets it, but no connection is given it as its own end.
+    """
+    held = socket.socket()
+    held.bind(("127.0.0.1", 0))
+    held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # after the bind: shared with nobody's else
+    atexit.register(held.close)
+    return int(held.getsockname()[1])
 
 
 def start(broker: Broker, log: Path) -> "subprocess.Popen[bytes]":

@@ -3,7 +3,6 @@
 import importlib.util
 import os
 import shutil
-import socket
 import subprocess
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -13,6 +12,8 @@ from tempfile import mkdtemp
 
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import create_async_engine
+
+from services.standalone.broker import free_port
 
 _numbers = count()
 ACCOUNT = "postgres"  # the server refuses to run as root
@@ -67,10 +68,3 @@ def _run(account: str | None, program: str, *arguments: str) -> None:
         stdout=subprocess.DEVNULL,
         stdin=subprocess.DEVNULL,
     )
-
-
-def free_port() -> int:
-    """Return a port of the loopback address that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

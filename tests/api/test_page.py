@@ -10,13 +10,13 @@ from urllib.parse import urlsplit
 import pytest
 from playwright.async_api import Browser, Page, Route, async_playwright, expect
 
+from services.standalone.broker import free_port
 from shared.bus import Bus
 from shared.memory import MemoryBus
 from shared.topology import ACCOUNTS
 from tests.api.builders import polled
 from tests.api.hostile import PROBE, VECTORS, hostile_events
 from tests.api.newsroom import running_site, staff
-from tests.api.postgres import free_port
 from tests.api.running import Site, running_api
 
 pytestmark = pytest.mark.browser
