@@ -6,12 +6,14 @@ from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
 
 import pytest
+from playwright.async_api import Browser
 
 from services.standalone import broker as embedded
 from shared import logs
 from shared.bus import Bus
 from shared.memory import MemoryBus
 from shared.nats import NatsBus, provision
+from tests.chromium import launched
 
 
 def pytest_xdist_auto_num_workers() -> int:
@@ -78,3 +80,10 @@ async def bus(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[B
         memory = MemoryBus()
         yield memory
         await memory.close()
+
+
+@pytest.fixture
+async def browser() -> AsyncIterator[Browser]:
+    """A Chromium of this test's own."""
+    async with launched() as chromium:
+        yield chromium

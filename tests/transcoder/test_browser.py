@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from PIL import Image
-from playwright.async_api import async_playwright
+from playwright.async_api import Browser
 
 from services.transcoder.animate import animate
 from services.transcoder.gif import parse
@@ -17,7 +17,6 @@ from tests.transcoder import gifs
 from tests.transcoder.compositor import play
 
 PAGE = "https://localhost/"
-CHROMIUM = "/usr/bin/chromium"
 SEEDS = (0, 1, 4, 6, 8, 12, 14, 16, 17, 20, 21, 26, 28, 29, 33, 41, 46, 56)
 FRAMES = """
 async ([data, type]) => {
@@ -65,34 +64,32 @@ def at(shown: Shown, millisecond: float) -> NDArray[np.uint8]:
 
 
 @pytest.mark.browser
-async def test_chromium_shows_the_frames_of_the_gif_at_their_times() -> None:
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        page = await browser.new_page()
-        # Chromium decodes for scripts on secure pages alone.
-        await page.route(PAGE, lambda route: route.fulfill(body="<title>frames</title>", content_type="text/html"))
-        await page.goto(PAGE)
+async def test_chromium_shows_the_frames_of_the_gif_at_their_times(browser: Browser) -> None:
+    page = await browser.new_page()
+    # Chromium decodes for scripts on secure pages alone.
+    await page.route(PAGE, lambda route: route.fulfill(body="<title>frames</title>", content_type="text/html"))
+    await page.goto(PAGE)
 
-        async def decoded(data: bytes, kind: str) -> tuple[Shown, float]:
-            frames, repetitions = await page.evaluate(FRAMES, [b64encode(data).decode(), kind])
-            return [(start, picture(png)) for start, png in frames], repetitions
+    async def decoded(data: bytes, kind: str) -> tuple[Shown, float]:
+        frames, repetitions = await page.evaluate(FRAMES, [b64encode(data).decode(), kind])
+        return [(start, picture(png)) for start, png in frames], repetitions
 
-        for seed in SEEDS:
-            data = gifs.nasty(seed)
-            gif = parse(data)
-            made = animate(GifSource(data, gif), 75, lossless=True, threads=2)
-            expected, wanted = await decoded(data, "image/gif")
-            shown, repetitions = await decoded(made.data, "image/webp")
-            assert repetitions == wanted
-            # For a GIF, Chromium tells the delays of the file rather than those at which it plays.
-            starts = accumulate([0, *(frame.duration_ms for frame in gif.frames[:-1])])
-            for start, (_, pixels) in zip(starts, expected, strict=True):
-                np.testing.assert_array_equal(at(shown, start), pixels, f"seed {seed} at {start} ms")
-        await browser.close()
+    for seed in SEEDS:
+        data = gifs.nasty(seed)
+        gif = parse(data)
+        made = animate(GifSource(data, gif), 75, lossless=True, threads=2)
+        expected, wanted = await decoded(data, "image/gif")
+        shown, repetitions = await decoded(made.data, "image/webp")
+        assert repetitions == wanted
+        # For a GIF, Chromium tells the delays of the file rather than those at which it plays.
+        starts = accumulate([0, *(frame.duration_ms for frame in gif.frames[:-1])])
+        for start, (_, pixels) in zip(starts, expected, strict=True):
+            np.testing.assert_array_equal(at(shown, start), pixels, f"seed {seed} at {start} ms")
+    await page.close()
 
 
 @pytest.mark.browser
-async def test_screenshots_of_gif_and_webp_are_the_compositors_frames_at_known_times() -> None:
+async def test_screenshots_of_gif_and_webp_are_the_compositors_frames_at_known_times(browser: Browser) -> None:
     files = [data for data in map(slowly, map(gifs.nasty, range(80))) if data]
     frames = [play(data) for data in files]
     strip: list[list[str]] = []
@@ -100,26 +97,24 @@ async def test_screenshots_of_gif_and_webp_are_the_compositors_frames_at_known_t
         made = animate(GifSource(data, parse(data)), 75, lossless=True, threads=2)
         strip += [[b64encode(data).decode(), "image/gif"], [b64encode(made.data).decode(), "image/webp"]]
     seen = {0: 0, 1: 0, 2: 0}
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        page = await browser.new_page(viewport={"width": 8 * CELL[0], "height": -(-len(strip) // 8) * CELL[1]})
-        for _ in range(TRIES):
-            begun = await page.evaluate(STRIP, strip)
-            for number in seen:
-                await page.wait_for_timeout((number + 0.5) * FRAME_MS - (await page.evaluate(NOW) - begun))
-                before = await page.evaluate(NOW) - begun
-                shot = rgb(await page.screenshot())
-                after = await page.evaluate(NOW) - begun
-                if before < (number + 0.2) * FRAME_MS or after > (number + 0.8) * FRAME_MS:
-                    continue  # a busy machine: nobody knows what it must show
-                seen[number] += 1
-                for index, shown in enumerate(frames):
-                    for kind in range(2):
-                        what = f"file {index}, frame {number}, {strip[2 * index + kind][1]}"
-                        np.testing.assert_array_equal(cell(shot, 2 * index + kind), on_white(shown[number][0]), what)
-            if all(seen.values()):
-                break
-        await browser.close()
+    page = await browser.new_page(viewport={"width": 8 * CELL[0], "height": -(-len(strip) // 8) * CELL[1]})
+    for _ in range(TRIES):
+        begun = await page.evaluate(STRIP, strip)
+        for number in seen:
+            await page.wait_for_timeout((number + 0.5) * FRAME_MS - (await page.evaluate(NOW) - begun))
+            before = await page.evaluate(NOW) - begun
+            shot = rgb(await page.screenshot())
+            after = await page.evaluate(NOW) - begun
+            if before < (number + 0.2) * FRAME_MS or after > (number + 0.8) * FRAME_MS:
+                continue  # a busy machine: nobody knows what it must show
+            seen[number] += 1
+            for index, shown in enumerate(frames):
+                for kind in range(2):
+                    what = f"file {index}, frame {number}, {strip[2 * index + kind][1]}"
+                    np.testing.assert_array_equal(cell(shot, 2 * index + kind), on_white(shown[number][0]), what)
+        if all(seen.values()):
+            break
+    await page.close()
 
     assert len(files) >= 8
     assert all(seen.values()), f"the machine was too busy to take a screenshot in time: {seen}"
