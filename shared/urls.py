@@ -3,7 +3,7 @@
 import hashlib
 import re
 from ipaddress import IPv6Address
-from urllib.parse import quote, urljoin
+from urllib.parse import quote, urljoin, urlsplit
 
 import idna
 import idna.uts46data  # pyright: ignore[reportUnusedImport] - else loaded late, in a sandbox that can open no file
@@ -112,6 +112,16 @@ def clean_host(host: str) -> str:
     if host.startswith("["):
         IPv6Address(host[1:-1])
     return host
+
+
+def same_origin(one: str, other: str) -> bool:
+    """Tell whether two normalised URLs have scheme, host and port in common (RFC 6454, section 5)."""
+    return _origin(one) == _origin(other)
+
+
+def _origin(url: str) -> tuple[str, str]:
+    parts = urlsplit(url)
+    return parts.scheme, parts.netloc.rpartition("@")[2]
 
 
 def _absolute(url: str, base: str) -> str:

@@ -21,7 +21,7 @@ from services.api.summaries import summary
 from services.api.tables import articles, events, feeds, image_uses, images, poll_articles, polls, touched
 from shared.actor import Envelope
 from shared.messages import Article, ArticleFound, ArticleUpdated, Event, FeedPolled, ImageFailed, ImageMirrored
-from shared.urls import feed_token, host_of
+from shared.urls import feed_token, host_of, same_origin
 
 EVENTS_LOCK = 4_838_332  # orders the commits of replicas' events, so that ids grow with time for every reader
 
@@ -142,8 +142,14 @@ async def _write_feeds(connection: AsyncConnection, polled: Sequence[FeedPolled]
             }
             if facts.website and facts.url:  # a page led to it: from now on the feed itself is polled
                 values |= {"url": facts.url, "own_key": feed_token(facts.url), "website": facts.website}
+                if not same_origin(facts.url, await _url_of(connection, event.feed)):
+                    values["headers"] = "{}"  # they may hold a secret of the page's host
         newest = or_(feeds.c.polled_ms.is_(None), feeds.c.polled_ms <= event.started_ms)
         await connection.execute(update(feeds).where(feeds.c.id == event.feed, newest).values(values))
+
+
+async def _url_of(connection: AsyncConnection, feed: int) -> str:
+    return str((await connection.execute(select(feeds.c.url).where(feeds.c.id == feed))).scalar())
 
 
 async def _write_poll_articles(

@@ -172,7 +172,7 @@ class Fetcher:
         self, web: Getter, config: FeedConfig, state: states.FeedState, url: str
     ) -> tuple[Polled, ParsedFeed]:
         """Return the feed that a web page names, for an address that is the page's and not the feed's."""
-        polled = await get(web, self._settings, url, request_headers(config), proxy=config.proxy or "")
+        polled = await get(web, self._settings, url, request_headers(config, url), proxy=config.proxy or "")
         parsed = await self._parse(polled, state.seen)
         if parsed.kind == "html":
             raise PollError(f"{url}, which a web page names as its feed, is a web page too", polled.answer)

@@ -14,6 +14,7 @@ from services.fetcher.settings import FetcherSettings
 from services.fetcher.state import FeedState, settled_redirect
 from shared.errors import HalftoneError
 from shared.feeds import FeedConfig
+from shared.urls import same_origin
 from shared.web import PERMANENT
 from shared.web import Answer as WebAnswer
 
@@ -54,7 +55,7 @@ async def poll(web: Getter, settings: FetcherSettings, config: FeedConfig, state
     """
     url = address(config, state)
     polled = await get(
-        web, settings, url, _headers(config, state), known_hash=state.body_hash, proxy=config.proxy or ""
+        web, settings, url, _headers(config, state, url), known_hash=state.body_hash, proxy=config.proxy or ""
     )
     if url == config.url or polled.moved_to:
         return polled
@@ -107,14 +108,18 @@ async def get(
     )
 
 
-def request_headers(config: FeedConfig) -> dict[str, str]:
-    """Return the headers that every request for the feed carries."""
+def request_headers(config: FeedConfig, url: str) -> dict[str, str]:
+    """Return the headers that a request for the feed carries to `url`.
+
+    The subscriber's own may hold a secret: they go to the origin that they were given for and no other.
+    """
     agent = {"User-Agent": config.user_agent} if config.user_agent else {}
-    return {"Accept": ACCEPT, "A-IM": "feed", **agent, **config.headers}
+    own = config.headers if same_origin(url, config.url) else {}
+    return {"Accept": ACCEPT, "A-IM": "feed", **agent, **own}
 
 
-def _headers(config: FeedConfig, state: FeedState) -> dict[str, str]:
-    headers = request_headers(config)
+def _headers(config: FeedConfig, state: FeedState, url: str) -> dict[str, str]:
+    headers = request_headers(config, url)
     if state.validators.etag:
         headers["If-None-Match"] = state.validators.etag
     if state.validators.last_modified:

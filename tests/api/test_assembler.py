@@ -349,6 +349,19 @@ async def test_a_feed_that_a_page_led_to_is_polled_at_its_own_address_from_then_
         assert (await site.client.post("/api/feeds", json={"url": address})).json()["id"] == feed
 
 
+@pytest.mark.parametrize(("own", "kept"), [(f"{SITE}/feed.xml", {"X-Key": "secret"}), ("http://other.example/", {})])
+async def test_headers_are_not_kept_for_a_feed_elsewhere_that_a_page_led_to(
+    site: Site, own: str, kept: dict[str, str]
+) -> None:
+    feed = (await site.client.post("/api/feeds", json={"url": f"{SITE}/"})).json()["id"]
+    await site.client.patch(f"/api/feeds/{feed}", json={"headers": {"X-Key": "secret"}})
+    before = await config_of(site, feed)
+    await site.say(polled(REQUEST, feed=feed, facts=FeedFacts(title="A", url=own, website=f"{SITE}/")))
+    after = await eventually(lambda: config_of(site, feed), lambda config: config.url == own)
+
+    assert (before.headers, after.headers) == ({"X-Key": "secret"}, kept)
+
+
 async def config_of(site: Site, feed: int) -> FeedConfig:
     entry = await site.bus.bucket(FEED_CONFIGS).get(str(feed))
     assert entry

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from services.fetcher.poll import ACCEPT, REDIRECT_HELD_MS, PollError, poll
+from services.fetcher.poll import ACCEPT, REDIRECT_HELD_MS, PollError, poll, request_headers
 from services.fetcher.settings import FetcherSettings
 from services.fetcher.state import FeedState, Redirect, Validators
 from shared.feeds import FeedConfig
@@ -76,6 +76,29 @@ async def test_the_subscribers_own_headers_and_agent_are_sent(web: Web, site: Si
     await poll(web, SETTINGS, wanted, FeedState())
     headers = site.requests[0].headers
     assert (headers["user-agent"], headers["authorization"]) == ("Reader/1", "Bearer x")
+
+
+async def test_where_a_feed_has_moved_to_another_origin_its_own_headers_stay_behind(web: Web, site: Site) -> None:
+    site.page("/new", b"<rss/>")
+    wanted = FeedConfig(feed=1, url="https://old.example/feed", headers={"X-Key": "secret"}, user_agent="Reader/1")
+    await poll(web, SETTINGS, wanted, FeedState(redirect=Redirect(site.url("/new"), 1)))
+    headers = site.requests[0].headers
+    assert (headers["user-agent"], "x-key" in headers) == ("Reader/1", False)
+
+
+@pytest.mark.parametrize(
+    ("url", "sent"),
+    [
+        ("https://a.example/other", True),
+        ("https://me:word@a.example/other", True),
+        ("http://a.example/feed", False),
+        ("https://a.example:8443/feed", False),
+        ("https://b.a.example/feed", False),
+    ],
+)
+def test_a_feeds_own_headers_are_for_the_origin_that_they_were_given_for(url: str, sent: bool) -> None:
+    given = FeedConfig(feed=1, url="https://a.example/feed", headers={"X-Key": "secret"})
+    assert ("X-Key" in request_headers(given, url)) is sent
 
 
 @pytest.mark.parametrize(
