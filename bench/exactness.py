@@ -13,9 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyvips  # pyright: ignore[reportMissingImports] - not a dependency: pip install pyvips, apt install libvips42
 from numpy.typing import NDArray
 from PIL import Image, ImageSequence
+
+try:
+    import pyvips  # pyright: ignore[reportMissingImports] - not a dependency
+except (ImportError, OSError) as missing:
+    sys.exit(f"{missing}: this compares with libvips; .venv/bin/python -m pip install pyvips, apt install libvips42")
 
 Picture = NDArray[np.uint8]
 
