@@ -68,7 +68,7 @@ async def test_the_first_account_is_the_first_that_can_take_it(bus: MemoryBus, a
     [
         (RateLimited("slow down", after=30), "no rate left for 30 s"),
         (RateLimited("slow down"), "no rate left for 60 s"),
-        (Full("disk full"), "breaker open for 60 s: disk full"),
+        (Full("disk full"), "breaker open for 5 s: disk full"),
         (Retry("HTTP 500"), ""),
     ],
 )
