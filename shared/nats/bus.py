@@ -58,6 +58,7 @@ class NatsBus:
         self._js = self._client.jetstream(timeout=ATTEMPT)
         self._up = asyncio.Event()
         self._last_error = ""
+        self._refusal = ""  # why it does not let us in; other tries may be cut off before it has said so
         self._mailboxes: list[NatsMailbox] = []
         self._buckets: dict[str, NatsBucket] = {}
 
@@ -90,7 +91,7 @@ class NatsBus:
                     **options,
                 )
         except TimeoutError:
-            raise Misconfigured(_unconnected(url, patience, self._last_error)) from None
+            raise Misconfigured(_unconnected(url, patience, self._refusal or self._last_error)) from None
         except nats.errors.Error as error:
             raise Misconfigured(f"HALFTONE_NATS_URL is {url!r}: {error}") from error
         self._connected = True
@@ -249,6 +250,8 @@ class NatsBus:
         if reason != self._last_error:  # a broker that is away says the same four times a second
             log.warning("broker error", reason=reason)
         self._last_error = reason
+        if _refuses(reason):
+            self._refusal = reason
 
     async def _on_disconnect(self) -> None:
         self._up.clear()
@@ -268,8 +271,12 @@ class NatsBus:
             mailbox.reset()
 
 
+def _refuses(reason: str) -> bool:
+    return "authorization" in reason.lower()
+
+
 def _unconnected(url: str, patience: float, reason: str) -> str:
-    if "authorization" in reason.lower():
+    if _refuses(reason):
         return f"the broker at {url} refused us ({reason}): set HALFTONE_NATS_USER and HALFTONE_NATS_PASSWORD"
     why = f" ({reason})" if reason else ""
     return f"no broker answered at {url} within {patience:.0f} s{why}: start it, or set HALFTONE_NATS_URL"
