@@ -58,7 +58,7 @@ class NatsBus:
         self._js = self._client.jetstream(timeout=ATTEMPT)
         self._up = asyncio.Event()
         self._last_error = ""
-        self._refusal = ""  # why it does not let us in; other tries may be cut off before it has said so
+        self._refusal: str = ""  # why it does not let us in; other tries may be cut off before it has said so
         self._mailboxes: list[NatsMailbox] = []
         self._buckets: dict[str, NatsBucket] = {}
 

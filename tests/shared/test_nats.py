@@ -257,6 +257,28 @@ async def test_a_wrong_password_is_told_from_an_absent_broker(broker: embedded.B
         await NatsBus("test").connect(broker.url, user=embedded.USER, password="wrong", patience=3)
 
 
+async def test_a_refusal_is_told_although_later_tries_are_cut_off_before_it() -> None:
+    tries = 0
+
+    async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal tries
+        tries += 1
+        if tries == 1:
+            writer.write(b'INFO {"max_payload":1048576,"auth_required":true}\r\n')
+            await reader.readline()
+            writer.write(b"-ERR 'Authorization Violation'\r\n")
+            await writer.drain()
+            await asyncio.sleep(0.1)
+        writer.transport.abort()
+
+    server = await asyncio.start_server(refuse, "127.0.0.1", 0)
+    async with server:
+        url = f"nats://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        with pytest.raises(Misconfigured, match="refused us"):
+            await NatsBus("test").connect(url, user="someone", password="wrong", patience=2)
+    assert tries > 1
+
+
 async def test_a_connection_given_up_for_good_is_told(broker: embedded.Broker) -> None:
     lost = asyncio.Event()
     bus = NatsBus("test", lost=lost.set)
