@@ -44,7 +44,7 @@ scale: setup ## Measure what images and polls cost, and how that grows with tran
 	$(BIN)/python bench/scale.py
 
 test: setup ## Run the tests
-	$(BIN)/pytest -n auto --dist loadfile $(TESTS)  # what a file's tests share is made once
+	$(BIN)/pytest -n auto --dist loadfile --no-loadscope-reorder $(TESTS)  # what a file shares is made once
 
 lint: setup ## Check the style
 	$(BIN)/ruff check
