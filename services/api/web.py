@@ -139,10 +139,9 @@ class WebServer:
         Raises:
             Misconfigured: It is taken, or the address is not this machine's.
         """
-        self._host = host
-        self.port = _free_port(host, port)
+        self._address, self.port = _free(host, port)
         self._server = Server(
-            app, address=host, port=self.port, interface=Interfaces.ASGINL, log_enabled=False, websockets=False
+            app, address=self._address, port=self.port, interface=Interfaces.ASGINL, log_enabled=False, websockets=False
         )
         self._server.workers_kill_timeout = 2
         self._task = asyncio.create_task(self._server.serve())
@@ -160,11 +159,11 @@ class WebServer:
         """
         while self.running:
             with suppress(OSError):
-                _, writer = await asyncio.open_connection(self._host, self.port)
+                _, writer = await asyncio.open_connection(self._address, self.port)
                 writer.close()
                 return
             await asyncio.sleep(0.01)
-        raise Misconfigured(f"cannot listen on {self._host}:{self.port}: {self._task.exception() or 'it ended'}")
+        raise Misconfigured(f"cannot listen on {self._address}:{self.port}: {self._task.exception() or 'it ended'}")
 
     async def close(self) -> None:
         """Serve nobody any longer."""
@@ -173,14 +172,14 @@ class WebServer:
             await asyncio.wait_for(self._task, 5)
 
 
-def _free_port(host: str, port: int) -> int:
-    """Return the port, any free one for 0, having seen that it can be had."""
+def _free(host: str, port: int) -> tuple[str, int]:
+    """Return the host's address and the port, any free one for 0, having seen that they can be had."""
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         with socket.socket(family, kind, protocol) as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind(address)
-            return int(probe.getsockname()[1])
+            return str(address[0]), int(probe.getsockname()[1])
     except OSError as error:
         taken = error.errno == errno.EADDRINUSE
         reason = "another program listens there" if taken else str(error.strerror or error)

@@ -159,10 +159,11 @@ async def test_bad_input_is_answered_by_a_problem_that_says_what_to_do(  # noqa:
     assert "Traceback" not in answer.text
 
 
-async def test_the_api_is_reachable_as_soon_as_it_has_started(memory_bus: MemoryBus, tmp_path: Path) -> None:
-    running = await start(memory_bus, ApiSettings(data=tmp_path, http_port=free_port()))
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+async def test_the_api_is_reachable_as_soon_as_it_has_started(memory_bus: MemoryBus, tmp_path: Path, host: str) -> None:
+    running = await start(memory_bus, ApiSettings(data=tmp_path, http_host=host, http_port=free_port()))
 
-    with socket.create_connection(("127.0.0.1", running.port), 5):  # before the loop runs again
+    with socket.create_connection((host, running.port), 5):  # before the loop runs again
         pass
 
     await running.drain()
