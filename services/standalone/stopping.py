@@ -1,15 +1,17 @@
-"""Run a command's work until it is done or somebody stops it: SIGINT and SIGTERM cancel it once, and it tidies up."""
+"""Run a command's work until it is done or somebody stops it: SIGINT and SIGTERM cancel it, and it tidies up."""
 
 import asyncio
 import signal
 import sys
-from collections.abc import Coroutine
+from collections.abc import Awaitable, Coroutine
+from contextlib import suppress
 from typing import TypeVar
 
 from shared import logs
 
 T = TypeVar("T")
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
+INSIST_SECONDS = 0.2
 
 
 def run(work: Coroutine[None, None, T], *, stopped: int) -> T:
@@ -25,11 +27,28 @@ async def _until_stopped(work: Coroutine[None, None, T]) -> T:
     task = asyncio.ensure_future(work)
     loop = asyncio.get_running_loop()
 
-    def stop() -> None:
-        task.cancel()
-        for number in SIGNALS:  # the way out is under way: a second Ctrl-C must not cut it short
-            loop.add_signal_handler(number, lambda: None)
-
+    stopping = asyncio.Event()
     for number in SIGNALS:
-        loop.add_signal_handler(number, stop)
-    return await task
+        loop.add_signal_handler(number, stopping.set)
+    insisting = asyncio.create_task(_insist(stopping, task))
+    try:
+        return await task
+    finally:
+        insisting.cancel()
+
+
+async def _insist(stopping: asyncio.Event, task: asyncio.Future[T]) -> None:
+    """Cancel until it is heard: `asyncio.wait_for` drops a cancellation that comes together with a result (3.11)."""
+    await stopping.wait()
+    while not task.done():
+        task.cancel()
+        await asyncio.sleep(INSIST_SECONDS)
+
+
+async def unhurried(work: Awaitable[T]) -> T:
+    """Return what `work` comes to, however often this task is cancelled meanwhile: for tidying up."""
+    done = asyncio.ensure_future(work)
+    while not done.done():
+        with suppress(asyncio.CancelledError):
+            await asyncio.wait({done})
+    return done.result()

@@ -16,6 +16,7 @@ import msgspec
 from services.api.settings import reachable_at
 from services.standalone import broker as embedded
 from services.standalone import full_disk
+from services.standalone.stopping import unhurried
 from services.standalone.supervisor import Supervisor
 from shared.errors import Misconfigured
 from shared.nats import NatsBus, provision
@@ -68,8 +69,13 @@ async def running(options: Options) -> AsyncGenerator[System]:
                 await _ready(system)
                 yield system
         finally:
-            await asyncio.gather(supervisor.stop(), bus.close(), return_exceptions=True)
-            await supervisor.stop_first()
+            await unhurried(_stop(supervisor, bus))
+
+
+async def _stop(supervisor: Supervisor, bus: NatsBus) -> None:
+    """End the services, then the broker, which takes what they give back."""
+    await asyncio.gather(supervisor.stop(), bus.close(), return_exceptions=True)
+    await supervisor.stop_first()
 
 
 def _check_port(options: Options) -> None:
