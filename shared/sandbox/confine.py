@@ -6,6 +6,7 @@ and a seccomp(2) filter that lets through what computing, threads and the pipe t
 
 import ctypes
 import errno
+import fcntl
 import os
 import resource
 import signal
@@ -32,17 +33,27 @@ _LANDLOCK_CREATE_RULESET = 444  # the numbers are the same on every architecture
 _LANDLOCK_RESTRICT_SELF = 446
 _LANDLOCK_CREATE_RULESET_VERSION = 1
 _LANDLOCK_RIGHTS_BY_ABI = (0x1FFF, 0x3FFF, 0x7FFF)  # file-system access rights known to ABI 1, 2, 3 and later
+_LANDLOCK_TCP = 0x3  # to bind and to connect: known from ABI 4 on
+_LANDLOCK_SCOPES = 0x3  # to abstract sockets and to signals of others: known from ABI 6 on
+_LANDLOCK_FIELDS_BY_ABI = (1, 1, 1, 2, 2, 3)  # of `struct landlock_ruleset_attr`
 
 # What the interpreter, libc and libwebp call while they compute, and what the pipe needs.
 _ALLOWED_CALLS = """
     brk mmap munmap mremap mprotect madvise
-    read write readv writev lseek close fstat newfstatat fcntl dup poll ppoll select pselect6
+    read write readv writev lseek close fstat newfstatat dup poll ppoll select pselect6
     futex set_robust_list get_robust_list rseq sched_yield sched_getaffinity getcpu
     rt_sigaction rt_sigprocmask rt_sigreturn sigaltstack restart_syscall
     clock_gettime clock_getres clock_nanosleep nanosleep gettimeofday time
     getpid getppid gettid getuid geteuid getgid getegid getcwd getrandom uname getrusage sysinfo
     exit exit_group
 """
+_ALLOWED_FCNTL = (
+    fcntl.F_DUPFD,
+    fcntl.F_DUPFD_CLOEXEC,
+    fcntl.F_GETFD,
+    fcntl.F_SETFD,
+    fcntl.F_GETFL,
+)  # none that signals
 
 
 class Confinement(msgspec.Struct, frozen=True):
@@ -113,10 +124,13 @@ def _landlock_abi() -> int:
 
 
 def _landlock(libc: ctypes.CDLL) -> None:
-    """Deny every access to the file system: a ruleset without a rule."""
-    rights = _LANDLOCK_RIGHTS_BY_ABI[min(_landlock_abi(), len(_LANDLOCK_RIGHTS_BY_ABI)) - 1]
-    attribute = ctypes.c_uint64(rights)
-    ruleset = libc.syscall(_LANDLOCK_CREATE_RULESET, ctypes.byref(attribute), ctypes.sizeof(attribute), 0)
+    """Deny every access to the file system, to TCP and to processes outside: a ruleset without a rule."""
+    abi = _landlock_abi()
+    rights = _LANDLOCK_RIGHTS_BY_ABI[min(abi, len(_LANDLOCK_RIGHTS_BY_ABI)) - 1]
+    fields = _LANDLOCK_FIELDS_BY_ABI[min(abi, len(_LANDLOCK_FIELDS_BY_ABI)) - 1]
+    attribute = (ctypes.c_uint64 * 3)(rights, _LANDLOCK_TCP, _LANDLOCK_SCOPES)
+    size = fields * ctypes.sizeof(ctypes.c_uint64)
+    ruleset = libc.syscall(_LANDLOCK_CREATE_RULESET, ctypes.byref(attribute), size, 0)
     if ruleset < 0:
         return
     libc.syscall(_LANDLOCK_RESTRICT_SELF, ruleset, 0)
@@ -135,6 +149,8 @@ def _seccomp_program() -> _Program:
         with suppress(RuntimeError, ValueError):  # not every architecture has every call
             filtering.add_rule(pyseccomp.ALLOW, name)
     filtering.add_rule(pyseccomp.ERRNO(errno.ENOSYS), "clone3")  # its flags cannot be looked at: fall back to clone
+    for command in _ALLOWED_FCNTL:
+        filtering.add_rule(pyseccomp.ALLOW, "fcntl", pyseccomp.Arg(1, pyseccomp.EQ, command))
     threads = pyseccomp.Arg(0, pyseccomp.MASKED_EQ, _CLONE_THREAD, _CLONE_THREAD)
     filtering.add_rule(pyseccomp.ALLOW, "clone", threads)
     with os.fdopen(os.memfd_create("filter"), "w+b") as file:

@@ -1,5 +1,6 @@
 """What the sandbox's tests run in a child: harmless work, and everything that must not work."""
 
+import fcntl
 import os
 import socket
 import threading
@@ -7,6 +8,8 @@ import time
 from pathlib import Path
 
 from shared.errors import Reject
+
+F_SETSIG = 10  # fcntl(2); the module does not name it
 
 
 def double(data: bytes) -> bytes:
@@ -84,6 +87,12 @@ def _try(what: str, path: str) -> None:
         os.execv("/bin/true", ["true"])  # noqa: S606 - it must not come to that
     elif what == "signal another":
         os.kill(1, 0)
+    elif what == "have the kernel signal another":
+        fcntl.fcntl(0, fcntl.F_SETOWN, 1)
+    elif what == "choose the signal":
+        fcntl.fcntl(0, F_SETSIG, 9)
+    elif what == "be signalled on input":
+        fcntl.fcntl(0, fcntl.F_SETFL, os.O_ASYNC)
     elif what == "trace another":
         os.pidfd_open(os.getppid())
 

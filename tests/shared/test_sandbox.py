@@ -115,6 +115,9 @@ def test_this_machine_has_every_layer() -> None:
         "start a process",
         "run a program",
         "signal another",
+        "have the kernel signal another",
+        "choose the signal",
+        "be signalled on input",
         "trace another",
     ],
 )
