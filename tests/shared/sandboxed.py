@@ -5,6 +5,7 @@ import os
 import socket
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from shared.errors import Reject
@@ -70,37 +71,26 @@ def in_threads(data: bytes) -> bytes:
     return b"".join(found)
 
 
-def _try(what: str, path: str) -> None:
-    if what == "read a file":
-        Path("/etc/passwd").read_text(encoding="utf-8")
-    elif what == "write a file":
-        Path(path).write_text("x", encoding="utf-8")
-    elif what == "list a folder":
-        list(Path("/").iterdir())
-    elif what == "delete a file":
-        Path(path).unlink()
-    elif what == "open a socket":
-        socket.socket()
-    elif what == "start a process":
-        os.fork()
-    elif what == "run a program":
-        os.execv("/bin/true", ["true"])  # noqa: S606 - it must not come to that
-    elif what == "signal another":
-        os.kill(1, 0)
-    elif what == "have the kernel signal another":
-        fcntl.fcntl(0, fcntl.F_SETOWN, 1)
-    elif what == "choose the signal":
-        fcntl.fcntl(0, F_SETSIG, 9)
-    elif what == "be signalled on input":
-        fcntl.fcntl(0, fcntl.F_SETFL, os.O_ASYNC)
-    elif what == "trace another":
-        os.pidfd_open(os.getppid())
+ATTEMPTS: dict[str, Callable[[str], object]] = {
+    "read a file": lambda _: Path("/etc/passwd").read_text(encoding="utf-8"),
+    "write a file": lambda path: Path(path).write_text("x", encoding="utf-8"),
+    "list a folder": lambda _: list(Path("/").iterdir()),
+    "delete a file": lambda path: Path(path).unlink(),
+    "open a socket": lambda _: socket.socket(),
+    "start a process": lambda _: os.fork(),
+    "run a program": lambda _: os.execv("/bin/true", ["true"]),  # noqa: S606 - it must not come to that
+    "signal another": lambda _: os.kill(1, 0),
+    "have the kernel signal another": lambda _: fcntl.fcntl(0, fcntl.F_SETOWN, 1),
+    "choose the signal": lambda _: fcntl.fcntl(0, F_SETSIG, 9),
+    "be signalled on input": lambda _: fcntl.fcntl(0, fcntl.F_SETFL, os.O_ASYNC),
+    "trace another": lambda _: os.pidfd_open(os.getppid()),
+}
 
 
 def attempt(data: bytes, path: str) -> str:
     """Say how an attempt ended: "done", or the error that stopped it."""
     try:
-        _try(data.decode(), path)
+        ATTEMPTS[data.decode()](path)
     except OSError as error:
         return type(error).__name__
     return "done"

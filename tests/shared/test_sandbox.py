@@ -15,6 +15,7 @@ import pytest
 
 from shared.errors import Reject, Retry
 from shared.sandbox import Confinement, Killed, Sandbox, confinement_level
+from tests.shared.sandboxed import ATTEMPTS
 
 Make = Callable[..., Sandbox[Any]]
 
@@ -104,23 +105,7 @@ def test_this_machine_has_every_layer() -> None:
     assert confinement_level().endswith("seccomp")
 
 
-@pytest.mark.parametrize(
-    "what",
-    [
-        "read a file",
-        "write a file",
-        "list a folder",
-        "delete a file",
-        "open a socket",
-        "start a process",
-        "run a program",
-        "signal another",
-        "have the kernel signal another",
-        "choose the signal",
-        "be signalled on input",
-        "trace another",
-    ],
-)
+@pytest.mark.parametrize("what", list(ATTEMPTS))
 async def test_a_child_cannot(sandbox: Make, what: str, tmp_path: Path) -> None:
     target = tmp_path / "file"
     target.write_text("here", encoding="utf-8")
