@@ -171,7 +171,8 @@ def check_address(url: str, allowed: Origins) -> None:
     host = parts.hostname or ""
     address = _address(host.rstrip("."))
     if address:
-        _check([address], host, parts.port or _DEFAULT_PORTS[parts.scheme], allowed)
+        port = _DEFAULT_PORTS[parts.scheme] if parts.port is None else parts.port
+        _check([address], host, port, allowed)
 
 
 def _check(addresses: Iterable[str], host: str, port: int, allowed: Origins) -> None:

@@ -16,10 +16,11 @@ _HOST = re.compile(r"[a-z0-9_](?:[a-z0-9_.-]*[a-z0-9_.])?|\[[0-9a-f:.]+\]")
 _AUTHORITY = re.compile(r"(?:(.*)@)?(\[[^\]]*\]|[^:]*)(?::(\d*))?", re.DOTALL)
 _ESCAPE = re.compile(r"%([0-9a-fA-F]{2})")
 _CLEAN = re.compile(
-    r"https?://([a-z0-9](?:[a-z0-9.-]*[a-z0-9])?)(?::\d{1,4})?"
+    r"https?://([a-z0-9](?:[a-z0-9.-]*[a-z0-9])?)(?::[1-9]\d{0,3})?"
     r"(?:/[\w!$&'()*+,;=:@%~./-]*(?:\?[\w!$&'()*+,;=:@%~./?-]*)?)?",
     re.ASCII,
 )
+_USER = re.compile(r"(https?://)[^/?#]*@", re.IGNORECASE)
 _DEFAULT_PORTS = {"http": "80", "https": "443"}
 _UNRESERVED = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
 _MAX_PORT = 65535
@@ -119,6 +120,11 @@ def same_origin(one: str, other: str) -> bool:
     return _origin(one) == _origin(other)
 
 
+def without_user(url: str) -> str:
+    """Return an absolute http(s) URL without user and password, for others to see."""
+    return _USER.sub(r"\1", url)
+
+
 def _origin(url: str) -> tuple[str, str]:
     parts = urlsplit(url)
     return parts.scheme, parts.netloc.rpartition("@")[2]
@@ -160,7 +166,7 @@ def _clean_authority(authority: str) -> str:
     user, host, port = match.groups(default="")
     if port and int(port) > _MAX_PORT:
         raise ValueError("no port")
-    return f"{quote(user, safe=_PATH_SAFE) + '@' if user else ''}{clean_host(host)}{':' + port if port else ''}"
+    return f"{quote(user, safe=_PATH_SAFE) + '@' if user else ''}{clean_host(host)}{f':{int(port)}' if port else ''}"
 
 
 def _fits(host: str) -> bool:

@@ -53,6 +53,11 @@ def test_a_host_that_is_not_the_publics_by_its_very_name_is_refused(host: str) -
         check_address(f"http://{host}:8080/feed", parse_origins("127.0.0.1:80"))
 
 
+def test_port_0_is_named_as_it_is() -> None:
+    with pytest.raises(Blocked, match=r"^127\.0\.0\.1:0 is not on"):
+        check_address("http://127.0.0.1:0/", parse_origins(""))
+
+
 @pytest.mark.parametrize(
     "url", ["http://127.0.0.1/", "http://[::1]:81/", "https://8.8.8.8/", "http://intranet.example/"]
 )

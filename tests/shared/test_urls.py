@@ -93,6 +93,8 @@ def test_a_relative_url_without_a_base_is_none() -> None:
         ("http://EXAMPLE.com:80", "http://example.com/"),
         ("https://example.com:443/", "https://example.com/"),
         ("https://example.com:80/", "https://example.com:80/"),
+        ("http://example.com:08090/", "http://example.com:8090/"),
+        ("http://example.com:0080/", "http://example.com/"),
         ("http://example.com/a/./b/../c", "http://example.com/a/c"),
         ("http://example.com/../a", "http://example.com/a"),
         ("http://example.com/a/..", "http://example.com/"),
