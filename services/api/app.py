@@ -7,6 +7,7 @@ from services.api.completer import Completer
 from services.api.database import Database, open_database
 from services.api.doorkeeper import Doorkeeper, check_address
 from services.api.feeds import Feeds
+from services.api.following import Following
 from services.api.mirrors import Mirrors
 from services.api.page.numbers import Counter
 from services.api.retrying import Retrying
@@ -40,6 +41,7 @@ class Running:
             waiters=waiters,
             retrying=Retrying(database, bus, deadline=deadline),
             tidings=tidings,
+            following=Following(database),
             doorkeeper=Doorkeeper(database, settings),
             counter=Counter(database),
             mirrors=Mirrors(),

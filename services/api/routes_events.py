@@ -6,6 +6,7 @@ from typing import Annotated
 
 from litestar import Request, get
 from litestar.datastructures import State
+from litestar.exceptions import ServiceUnavailableException
 from litestar.params import QueryParameter
 from litestar.response import ServerSentEvent, ServerSentEventMessage
 from sqlalchemy import func, select
@@ -17,7 +18,6 @@ from shared.errors import Reject
 LOOK_SECONDS = 1.0  # how often to look for what another replica has written
 REST_SECONDS = 0.1  # between looks: a burst costs few queries
 SIGN_OF_LIFE_SECONDS = 15.0
-AT_ONCE = 500
 LARGEST_ID = 2**62
 LONGEST_ID = 19  # digits
 
@@ -30,6 +30,8 @@ async def follow_events(
     request: Request[None, None, State], api: ApiParts, subjects: Subjects = None, after: Since = None
 ) -> ServerSentEvent:
     """Follow events; `Last-Event-ID` (or `after`) resumes behind that one, without: from now on."""
+    if api.following.full:
+        raise ServiceUnavailableException("as many as can be served follow the events already: try again later")
     start = _last_event_id(request.headers.get("last-event-id")) if after is None else after
     if start is None:
         start = await _newest(api)
@@ -38,31 +40,28 @@ async def follow_events(
 
 
 async def _follow(api: Api, position: int, patterns: list[str]) -> AsyncGenerator[ServerSentEventMessage]:
-    yield ServerSentEventMessage(data=None, comment="ok", retry=2_000)
-    silent = 0.0
-    while not api.tidings.over:
-        read, messages = await _read(api, position, patterns)
-        for message in messages:
-            yield message
-        if read > position:
-            position, silent = read, 0.0
-            await asyncio.sleep(REST_SECONDS)
-            continue
-        await api.tidings.wait(LOOK_SECONDS)
-        silent += LOOK_SECONDS
-        if silent >= SIGN_OF_LIFE_SECONDS:
-            silent = 0.0
-            yield ServerSentEventMessage(data=None, comment="still here")
+    with api.following.place():
+        yield ServerSentEventMessage(data=None, comment="ok", retry=2_000)
+        silent = 0.0
+        while not api.tidings.over:
+            rows = await api.following.after(position)
+            for row in rows:
+                if not patterns or any(takes(pattern, row.subject) for pattern in patterns):
+                    yield ServerSentEventMessage(id=str(row.id), event=row.subject, data=row.data.decode())
+            if rows:
+                position, silent = rows[-1].id, 0.0
+                await asyncio.sleep(REST_SECONDS)
+                continue
+            await api.tidings.wait(_until_next_look())
+            silent += LOOK_SECONDS
+            if silent >= SIGN_OF_LIFE_SECONDS:
+                silent = 0.0
+                yield ServerSentEventMessage(data=None, comment="still here")
 
 
-async def _read(api: Api, position: int, patterns: list[str]) -> tuple[int, list[ServerSentEventMessage]]:
-    """Return how far was read, and what of it is wanted."""
-    statement = select(events).where(events.c.id > position).order_by(events.c.id).limit(AT_ONCE)
-    async with api.database.read() as connection:
-        rows = (await connection.execute(statement)).all()
-    wanted = [row for row in rows if not patterns or any(takes(pattern, row.subject) for pattern in patterns)]
-    messages = [ServerSentEventMessage(id=str(row.id), event=row.subject, data=row.data.decode()) for row in wanted]
-    return (rows[-1].id if rows else position), messages
+def _until_next_look() -> float:
+    """Return the seconds until the time at which all look."""
+    return LOOK_SECONDS - asyncio.get_running_loop().time() % LOOK_SECONDS
 
 
 def takes(pattern: str, subject: str) -> bool:

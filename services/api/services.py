@@ -9,6 +9,7 @@ from services.api.asking import Asking
 from services.api.database import Database
 from services.api.doorkeeper import Doorkeeper
 from services.api.feeds import Feeds
+from services.api.following import Following
 from services.api.mirrors import Mirrors
 from services.api.page.numbers import Counter
 from services.api.retrying import Retrying
@@ -29,6 +30,7 @@ class Api(msgspec.Struct, frozen=True, kw_only=True):
     waiters: Waiters
     retrying: Retrying
     tidings: Tidings
+    following: Following
     doorkeeper: Doorkeeper
     counter: Counter
     mirrors: Mirrors

@@ -6,6 +6,7 @@ import socket
 from contextlib import suppress
 
 from granian.constants import Interfaces
+from granian.http import HTTP1Settings
 from granian.server.embed import Server
 from litestar import Litestar
 from litestar.datastructures import MutableScopeHeaders, State
@@ -52,6 +53,8 @@ from services.api.services import Api
 from shared.errors import Misconfigured
 from shared.version import version
 
+MOST_CONNECTIONS = 4_096  # served at the same time; others wait for their turn
+HEADERS_MS = 10_000  # that a request's headers may take
 LARGEST_BODY = 64 * 1024  # bytes of a request; routes that take files say how much
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; form-action 'self'; "
@@ -141,7 +144,14 @@ class WebServer:
         """
         self._address, self.port = _free(host, port)
         self._server = Server(
-            app, address=self._address, port=self.port, interface=Interfaces.ASGINL, log_enabled=False, websockets=False
+            app,
+            address=self._address,
+            port=self.port,
+            interface=Interfaces.ASGINL,
+            log_enabled=False,
+            websockets=False,
+            backpressure=MOST_CONNECTIONS,
+            http1_settings=HTTP1Settings(header_read_timeout=HEADERS_MS),
         )
         self._server.workers_kill_timeout = 2
         self._task = asyncio.create_task(self._server.serve())

@@ -1,16 +1,17 @@
 """Events over HTTP: resumed without a gap or a repeat."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 import httpx
 import msgspec
 import pytest
 
+from services.api.following import EventRow, Following
 from services.api.routes_events import takes
 from tests.api.builders import article, found, mirrored, polled, wanted
-from tests.api.running import Site
+from tests.api.running import Site, eventually
 from tests.api.stories import told
 
 Event = tuple[int, str, Any]
@@ -101,3 +102,38 @@ def test_subject_patterns_are_the_brokers() -> None:
     assert takes("evt.*.mirrored", "evt.image.mirrored")
     assert not takes("evt.*", "evt.image.mirrored")
     assert not takes("evt.image.mirrored.>", "evt.image.mirrored")
+
+
+async def test_followers_share_what_is_read_for_them(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    looks = 0
+    look = Following._look  # pyright: ignore[reportPrivateUsage] - what is to be rare
+
+    async def counted(following: Following, position: int) -> Sequence[EventRow]:
+        nonlocal looks
+        looks += 1
+        return await look(following, position)
+
+    monkeypatch.setattr(Following, "_look", counted)
+    all_following = [asyncio.create_task(take(site, 9)) for _ in range(20)]
+    await asyncio.sleep(0.5)
+    await told(site)
+    taken = await asyncio.gather(*all_following)
+
+    assert all(events == taken[0] for events in taken)
+    assert looks < 100  # each for itself would be more than nine times as many
+
+
+async def test_who_finds_no_place_is_told_and_finds_one_once_another_left(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(site.running.api.following, "_places", 1)
+    async with site.client.stream("GET", "/api/events") as first:
+        await anext(first.aiter_lines())
+        refused = await site.client.get("/api/events")
+
+    assert (refused.status_code, refused.headers["retry-after"]) == (503, "5")
+    await eventually(lambda: has_place(site), bool)
+
+
+async def has_place(site: Site) -> bool:
+    return not site.running.api.following.full

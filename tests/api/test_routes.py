@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -157,6 +158,15 @@ async def test_bad_input_is_answered_by_a_problem_that_says_what_to_do(  # noqa:
     assert (answer.status_code, answer.headers["content-type"]) == (status, "application/problem+json")
     assert hint in answer.json()["detail"]
     assert "Traceback" not in answer.text
+
+
+async def test_many_who_connect_and_ask_nothing_keep_nobody_out(site: Site) -> None:
+    with ExitStack() as idle:
+        for _ in range(400):
+            idle.enter_context(socket.create_connection(("127.0.0.1", site.running.port), 5))
+        answer = await site.client.get("/api/feeds", timeout=5)
+
+    assert answer.status_code == 200
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
