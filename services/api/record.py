@@ -18,6 +18,7 @@ from services.api.wire import (
 )
 from services.api.wording import Wording, http_date
 from shared.messages import Article, FeedFacts, FeedPolled, ImageMirrored
+from shared.urls import without_user
 
 
 def build(facts: Facts, wording: Wording, *, deadline: float) -> Record:
@@ -181,7 +182,7 @@ def _feed(facts: Facts, wording: Wording, polled: FeedPolled | None) -> RecordFe
         updated_time=wording.time(row.updated_ms),
         id=facts.poll.feed,
         name=row.name or read.title,
-        url=row.url or read.url,
+        url=without_user(row.url or read.url),
         subscriber=int(row.subscribed),
         website=read.website or row.website,
         icon=read.icon,

@@ -14,7 +14,7 @@ from services.api.feeds import FeedRow
 from services.api.services import Api, ApiParts
 from services.api.tables import feeds, polls
 from shared.errors import Reject
-from shared.urls import resolve
+from shared.urls import resolve, without_user
 
 Limit = Annotated[int, QueryParameter(ge=1, le=500, description="How many at the most.")]
 After = Annotated[int | None, QueryParameter(ge=0, lt=2**62, description="`next` of the page before.")]
@@ -24,7 +24,8 @@ FeedId = Annotated[int, PathParameter(ge=1, lt=2**31)]
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}")
 _HEADER_VALUE = re.compile(r"[\x20-\x7e]{0,4000}")
-_PASSWORD = re.compile(r"(//[^:/?#]*):[^/?#]*@")
+_USER = re.compile(r"//[^/?#]*@")
+_PROXY = re.compile(r"https?://[^/?#]+/?")
 _FORBIDDEN_HEADERS = frozenset({"host", "content-length", "transfer-encoding", "connection"})
 LARGEST_OPML = 4 * 1024 * 1024  # bytes: thousands of feeds
 TextField = Annotated[str, msgspec.Meta(max_length=1_000)]
@@ -184,9 +185,9 @@ async def import_opml(request: Request[Any, Any, Any], api: ApiParts) -> Importe
     return await subscribe_all(api, opml.parse(await request.body()))
 
 
-@get("/api/feeds/export", media_type="text/x-opml")
+@get("/api/feeds/export", media_type="text/x-opml", opt={"scope": "write"})
 async def export_opml(api: ApiParts) -> Response[bytes]:
-    """Return the subscriptions as an OPML 2.0 file."""
+    """Return the subscriptions as an OPML 2.0 file, users and passwords in their URLs included."""
     return opml_file("halftone.opml", opml.render("Halftone", [_subscription(row, row.url) for row in await _all(api)]))
 
 
@@ -276,7 +277,8 @@ def view(api: Api, row: FeedRow) -> FeedView:
     values: dict[str, Any] = {name: getattr(row, name) for name in FeedView.__struct_fields__ if hasattr(row, name)}
     headers = msgspec.json.decode(row.headers, type=dict[str, str])
     values |= {"name": row.name or row.title, "header_names": sorted(headers), "mirrored": mirror_urls(api, row)}
-    values["proxy"] = row.proxy and _PASSWORD.sub(r"\1:***@", row.proxy)
+    values["url"] = without_user(row.url)
+    values["proxy"] = row.proxy and _USER.sub("//***@", row.proxy)
     return FeedView(**values)
 
 
@@ -304,10 +306,10 @@ def _check_names(values: dict[str, Any]) -> None:
 def _proxy(address: str) -> str:
     """Return the address as the fetcher takes it; an error repeats none of it, for it may hold a password."""
     url = resolve(address) if address.lower().startswith(("http://", "https://")) else None
-    if url is None:
+    if url is None or not _PROXY.fullmatch(url):
         raise Reject("'proxy' is no address of a proxy: give one such as http://user:password@proxy.example:3128")
-    if ":***@" in url:
-        raise Reject("'proxy' has *** for its password, which is how it is shown: give the password or leave it out")
+    if "//***@" in url:
+        raise Reject("'proxy' has *** for user and password, which is how it is shown: give them or leave it out")
     return url
 
 

@@ -21,6 +21,7 @@ from services.api.routes_articles import urls_of, with_bodies
 from services.api.routes_feeds import mirror_urls, mirrored_opml, opml_file, subscribe_to
 from services.api.services import Api, ApiParts
 from services.api.tables import articles, feeds, images
+from shared.urls import without_user
 
 MOST_ENTRIES = 100
 _LINE = [articles.c[name] for name in ("request_id", "link_md5", "created_ms", "updated_ms")]
@@ -101,7 +102,7 @@ async def _feed(api: Api, row: FeedRow, form: str) -> Feed:
         title=row.name or row.title,
         description=row.description,
         link=row.link,
-        source=row.url,
+        source=without_user(row.url),
         self_url=mirror_urls(api, row)[form],
         icon=icon,
         updated_ms=max([row.created_ms, settled, *(entry.updated_ms for entry in entries)]),

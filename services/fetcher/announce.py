@@ -18,7 +18,7 @@ from shared.messages import (
     ImageJob,
     WantedImage,
 )
-from shared.urls import image_id
+from shared.urls import image_id, without_user
 
 WEEK_MS = 7 * 86_400_000
 
@@ -74,7 +74,7 @@ def tell(about: FeedPolled, parsed: ParsedFeed, news: News, *, url: str, website
             description=parsed.description,
             link=parsed.link,
             icon=parsed.icon,
-            url=url,
+            url=url if website else without_user(url),  # everybody reads it
             website=website,
             weekly=_weekly(parsed.entries, about.started_ms),
         ),

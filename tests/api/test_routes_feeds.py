@@ -1,14 +1,16 @@
 """Subscriptions over HTTP: added, changed, listed, imported and exported as OPML."""
 
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
 from services.api import opml
 from shared.feeds import decode_config
 from shared.memory import MemoryBus
+from shared.messages import FeedFacts
 from shared.topology import FEED_CONFIGS
-from tests.api.builders import SITE
+from tests.api.builders import SITE, polled
 from tests.api.running import Site, next_due, running_api
 from tests.api.stories import FEED_URL, told
 
@@ -72,7 +74,14 @@ async def test_a_feed_changes_and_a_paused_one_loses_its_schedule(site: Site) ->
 
 @pytest.mark.parametrize(
     "proxy",
-    ["", "socks5://u:hush@proxy.example:1080", "u:hush@proxy.example", "http://u:hush@", "http://u:hush@p:99999"],
+    [
+        "",
+        "socks5://u:hush@proxy.example:1080",
+        "u:hush@proxy.example",
+        "http://u:hush@",
+        "http://u:hush@p:99999",
+        "http://p/?u:hush@x",
+    ],
 )
 async def test_what_is_no_proxy_is_refused_and_its_password_not_repeated(site: Site, proxy: str) -> None:
     feed = (await site.client.post("/api/feeds", json={"url": FEED_URL})).json()["id"]
@@ -85,10 +94,11 @@ async def test_what_is_no_proxy_is_refused_and_its_password_not_repeated(site: S
 @pytest.mark.parametrize(
     ("proxy", "shown"),
     [
-        ("http://u:hush@proxy.example:3128/", "http://u:***@proxy.example:3128/"),
-        ("http://u:hu@sh:hu@proxy.example", "http://u:***@proxy.example"),
-        ("http://:hush@proxy.example", "http://:***@proxy.example"),
-        ("http://u@proxy.example:3128", "http://u@proxy.example:3128"),
+        ("http://u:hush@proxy.example:3128/", "http://***@proxy.example:3128/"),
+        ("http://u:hu@sh:hu@proxy.example", "http://***@proxy.example"),
+        ("http://:hush@proxy.example", "http://***@proxy.example"),
+        ("http://u%3Ahush@proxy.example:3128", "http://***@proxy.example:3128"),
+        ("http://token@proxy.example:3128", "http://***@proxy.example:3128"),
         ("https://[2600::1]:3128", "https://[2600::1]:3128"),
     ],
 )
@@ -103,9 +113,9 @@ async def test_a_proxy_is_shown_without_its_password(site: Site, proxy: str, sho
 
 async def test_a_proxy_as_it_is_shown_does_not_replace_the_password(site: Site) -> None:
     feed = (await site.client.post("/api/feeds", json={"url": FEED_URL})).json()["id"]
-    answer = await site.client.patch(f"/api/feeds/{feed}", json={"proxy": "http://u:***@proxy.example/"})
+    answer = await site.client.patch(f"/api/feeds/{feed}", json={"proxy": "http://***@proxy.example/"})
 
-    assert (answer.status_code, "give the password" in answer.json()["detail"]) == (400, True)
+    assert (answer.status_code, "give them or leave" in answer.json()["detail"]) == (400, True)
 
 
 @pytest.mark.parametrize("proxy", ["http://u:hush@proxy.example:3128", "https://proxy.example", None])
@@ -125,6 +135,19 @@ async def test_a_feed_takes_a_user_agent_and_none(site: Site, agent: str | None)
     changed = (await site.client.patch(f"/api/feeds/{feed}", json={"user_agent": agent})).json()
 
     assert changed["user_agent"] == agent
+
+
+async def test_a_feeds_password_is_shown_to_nobody_but_who_exports_it(site: Site) -> None:
+    feed = (await site.client.post("/api/feeds", json={"url": "http://u:hush@site.example/feed.xml"})).json()
+    request_id = (await site.client.post("/api/fetches", json={"url": "http://u:hush@site.example/feed.xml"})).json()
+    await site.say(polled(request_id["requestId"], asked=True, facts=FeedFacts()))  # nothing to show but its URL
+    record = await site.record(request_id["requestId"])
+    mirrored: dict[str, str] = feed["mirrored"]
+    paths = ["/api/feeds", *(urlsplit(url).path for url in mirrored.values())]
+    shown = [(await site.client.get(path)).text for path in paths]
+
+    assert all("hush" not in text and "site.example" in text for text in (feed["url"], record["feed"]["url"], *shown))
+    assert "u:hush@" in (await site.client.get("/api/feeds/export")).text
 
 
 async def test_unsubscribing_keeps_the_feeds_articles(site: Site) -> None:
