@@ -274,12 +274,13 @@ app.command(tokens)
 
 
 @tokens.command(name="new")
-def new_token(name: str, *, scope: Scope = "read", data: Data = DEFAULT_DATA) -> None:
+def new_token(name: str = "unnamed", *, scope: Scope | None = None, data: Data = DEFAULT_DATA) -> None:
     """Print a new token: it is shown this once. From the first one on, everybody needs one.
 
     Args:
         name: What it is for.
-        scope: What it may: read, write as well, or admin, which makes tokens over HTTP, too.
+        scope: What it may: read, write as well, or admin, which makes tokens over HTTP, too. The first one is to be
+            admin, others read, unless you say so.
     """
     from services.standalone import tokens as keys
 

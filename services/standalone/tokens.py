@@ -1,5 +1,6 @@
 """`halftone tokens`: who may use the API, in the database of the data directory or of HALFTONE_DATABASE_URL."""
 
+import sys
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -16,10 +17,12 @@ class NoSuchToken(HalftoneError):
     """There is no token with rights of that number."""
 
 
-async def new_token(data: Path, name: str, scope: str) -> None:
-    """Print a new token alone on stdout, so that a script can take it."""
+async def new_token(data: Path, name: str, scope: str | None) -> None:
+    """Print a new token alone on stdout, so that a script can take it, and on stderr what it may."""
     async with _database(data) as database:
+        scope = scope or ("read" if await tokens.any_token(database) else "admin")
         print(await tokens.new_token(database, name, scope))
+    print(f"it may {scope}: send `Authorization: Bearer <token>`, or log in with it on the page", file=sys.stderr)
 
 
 async def list_tokens(data: Path) -> None:

@@ -46,6 +46,16 @@ async def test_tokens_are_listed_with_what_they_may_and_without_their_secrets(
     assert (second.split()[:2], "revoked" in second, "ht_" in second) == (["2", "admin"], False, False)
 
 
+async def test_the_first_token_may_do_everything_and_the_next_only_read(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("mine", "reader"):
+        await new_token(tmp_path, name, None)
+    said = capsys.readouterr().err.splitlines()
+
+    assert [line.split(":")[0] for line in said] == ["it may admin", "it may read"]
+
+
 async def test_a_token_that_is_not_there_cannot_be_revoked(tmp_path: Path) -> None:
     with pytest.raises(NoSuchToken, match="number 7"):
         await revoke_token(tmp_path, 7)
