@@ -20,6 +20,10 @@ WAIT_SECONDS = 20.0  # that one request waits for the record
 LAST_EVENTS_SECONDS = 1.0  # for the events on the way when the record is there
 
 
+_UNFINISHED = """halftone: stopped before the record was complete. The next fetch tells only what is new since then;
+`halftone up` on the same data directory completes this record, at /api/records/{}"""
+
+
 class FetchFailed(HalftoneError):
     """The poll did not work."""
 
@@ -46,7 +50,11 @@ async def ask(system: System, url: str) -> bytes:
         request_id = await _start_poll(system, url)
         progress = Progress(request_id, sys.stderr)
         showing = asyncio.create_task(_show(progress, events, request_id))
-        record = await _record(system, request_id)
+        try:
+            record = await _record(system, request_id)
+        except asyncio.CancelledError:
+            print(_UNFINISHED.format(request_id), file=sys.stderr)
+            raise
         await asyncio.wait({showing}, timeout=LAST_EVENTS_SECONDS)
         showing.cancel()
     poll = msgspec.json.decode(record)

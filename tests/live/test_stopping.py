@@ -25,13 +25,14 @@ def terminated(command: Command) -> None:
     command.process.send_signal(signal.SIGTERM)
 
 
-def stops(command: Command, stop: Callable[[Command], None], code: int) -> None:
+def stops(command: Command, stop: Callable[[Command], None], code: int) -> str:
     started = time.monotonic()
     stop(command)
     ended = command.end()
     assert time.monotonic() - started < STOP_SECONDS
     assert command.alive() == {}
     assert (ended.code, "Traceback" in ended.err) == (code, False), ended.err
+    return ended.err
 
 
 @pytest.mark.parametrize("stop", [interrupted, terminated])
@@ -49,7 +50,7 @@ def test_a_signal_ends_all_in_the_middle_of_an_ingest(
     newspaper.publish(site)
     with running(*arguments(site), data=tmp_path) as fetch:
         until(lambda: len(site.requests) > 10)
-        stops(fetch, stop, code=130)
+        assert "completes this record, at /api/records/" in stops(fetch, stop, code=130)
 
 
 def test_a_signal_ends_all_also_when_the_broker_has_just_died(site: Site, tmp_path: Path) -> None:
