@@ -86,8 +86,9 @@ def _check_port(options: Options) -> None:
     except OSError as error:
         taken = error.errno == errno.EADDRINUSE
         reason = "another program listens there" if taken else str(error.strerror or error)
+        advice = "--port" if taken else "--host"
         raise Misconfigured(
-            f"cannot listen on {options.host}:{options.port}: {reason}; choose another with --port"
+            f"cannot listen on {options.host}:{options.port}: {reason}; choose another with {advice}"
         ) from error
 
 

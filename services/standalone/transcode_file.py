@@ -13,6 +13,8 @@ def transcode_file(source: Path, destination: Path, options: RenderOptions) -> N
     Raises:
         HalftoneError: A file cannot be read or written, or no rendition can be made.
     """
+    if destination.exists() and destination.samefile(source):
+        raise HalftoneError(f"{destination} is the source itself, which would be lost: name another file")
     try:
         rendition = transcode(source.read_bytes(), options)
         destination.write_bytes(rendition.data)

@@ -96,6 +96,18 @@ def test_a_data_directory_below_a_file_is_told_in_one_line(tmp_path: Path) -> No
     assert said == f"halftone: cannot write the data directory {tmp_path}/file/data: Not a directory"
 
 
+def test_a_source_is_not_transcoded_over_itself(tmp_path: Path) -> None:
+    source = tmp_path / "source.png"
+    source.write_bytes(b"precious")
+    assert "is the source itself" in the_line(halftone("transcode", str(source), str(source)))
+    assert source.read_bytes() == b"precious"
+
+
+def test_an_address_of_another_machine_is_told_in_one_line_at_once(tmp_path: Path) -> None:
+    said = the_line(halftone("up", "--host", "192.0.2.1", data=tmp_path))
+    assert said.endswith("choose another with --host")
+
+
 @pytest.mark.parametrize("command", [("up",), ("demo", "--once")])
 def test_a_port_in_use_is_told_in_one_line_at_once(command: tuple[str, ...], taken: int, tmp_path: Path) -> None:
     said = the_line(halftone(*command, "--port", str(taken), data=tmp_path))
