@@ -13,13 +13,14 @@ from pathlib import Path
 import httpx
 import msgspec
 
-from services.api.settings import reachable_at
+from services.api.settings import ApiSettings, reachable_at
 from services.standalone import broker as embedded
 from services.standalone import full_disk
 from services.standalone.stopping import unhurried
 from services.standalone.supervisor import Supervisor
 from shared.errors import Misconfigured
 from shared.nats import NatsBus, provision
+from shared.settings import load
 
 SERVICES = ("uploader", "transcoder", "fetcher", "api")
 START_SECONDS = 60.0
@@ -56,6 +57,7 @@ async def running(options: Options) -> AsyncGenerator[System]:
     _check_port(options)
     logs = _data_folder(options.data)
     with _locked(options.data):
+        await _check_token(options)
         broker = embedded.prepare(options.data)
         supervisor = Supervisor()
         bus = NatsBus("standalone")
@@ -90,6 +92,19 @@ def _check_port(options: Options) -> None:
         raise Misconfigured(
             f"cannot listen on {options.host}:{options.port}: {reason}; choose another with {advice}"
         ) from error
+
+
+async def _check_token(options: Options) -> None:
+    """Likewise, where others than this machine are to be served."""
+    if options.host != "127.0.0.1":
+        from services.api.database import open_database  # noqa: PLC0415 - rarely needed, and they take a while
+        from services.api.doorkeeper import check_address  # noqa: PLC0415
+
+        database = await open_database(load(ApiSettings).database_url, options.data)
+        try:
+            await check_address(database, options.host)
+        finally:
+            await database.close()
 
 
 def _data_folder(data: Path) -> Path:

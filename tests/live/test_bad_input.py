@@ -103,6 +103,12 @@ def test_a_source_is_not_transcoded_over_itself(tmp_path: Path) -> None:
     assert source.read_bytes() == b"precious"
 
 
+def test_serving_others_without_a_token_is_refused_in_one_line_at_once(tmp_path: Path) -> None:
+    said = the_line(halftone("up", "--host", "0.0.0.0", "--port", str(free_port()), data=tmp_path))
+    assert "0.0.0.0 (--host, HALFTONE_HTTP_HOST) is open to others and there is no token" in said
+    assert not (tmp_path / "broker").exists()  # nothing was started
+
+
 def test_an_address_of_another_machine_is_told_in_one_line_at_once(tmp_path: Path) -> None:
     said = the_line(halftone("up", "--host", "192.0.2.1", data=tmp_path))
     assert said.endswith("choose another with --host")
