@@ -13,10 +13,11 @@ def transcode_file(source: Path, destination: Path, options: RenderOptions) -> N
     Raises:
         HalftoneError: A file cannot be read or written, or no rendition can be made.
     """
-    if destination.exists() and destination.samefile(source):
-        raise HalftoneError(f"{destination} is the source itself, which would be lost: name another file")
     try:
-        rendition = transcode(source.read_bytes(), options)
+        data = source.read_bytes()
+        if destination.exists() and destination.samefile(source):
+            raise HalftoneError("the rendition would be written over it: name another file")
+        rendition = transcode(data, options)
         destination.write_bytes(rendition.data)
     except OSError as error:
         raise HalftoneError(f"{error.filename}: {error.strerror}") from error

@@ -99,7 +99,7 @@ def test_a_data_directory_below_a_file_is_told_in_one_line(tmp_path: Path) -> No
 def test_a_source_is_not_transcoded_over_itself(tmp_path: Path) -> None:
     source = tmp_path / "source.png"
     source.write_bytes(b"precious")
-    assert "is the source itself" in the_line(halftone("transcode", str(source), str(source)))
+    assert "would be written over it" in the_line(halftone("transcode", str(source), str(source)))
     assert source.read_bytes() == b"precious"
 
 
@@ -107,6 +107,12 @@ def test_serving_others_without_a_token_is_refused_in_one_line_at_once(tmp_path:
     said = the_line(halftone("up", "--host", "0.0.0.0", "--port", str(free_port()), data=tmp_path))
     assert "0.0.0.0 (--host, HALFTONE_HTTP_HOST) is open to others and there is no token" in said
     assert not (tmp_path / "broker").exists()  # nothing was started
+
+
+def test_a_source_that_is_not_there_is_told_in_one_line(tmp_path: Path) -> None:
+    (tmp_path / "there.webp").touch()
+    said = the_line(halftone("transcode", str(tmp_path / "missing.png"), str(tmp_path / "there.webp")))
+    assert said == f"halftone: {tmp_path}/missing.png: No such file or directory"
 
 
 def test_an_address_of_another_machine_is_told_in_one_line_at_once(tmp_path: Path) -> None:
