@@ -13,6 +13,7 @@ import msgspec
 
 from shared.guard import Blocked, GuardedBackend, Origins, Resolve, Unreachable, resolve
 from shared.inflate import ACCEPT_ENCODING, Inflater
+from shared.urls import same_origin
 
 USER_AGENT = "Halftone/0.1 (+https://github.com/halftone/halftone)"
 MAX_REDIRECTS = 10
@@ -145,7 +146,7 @@ class Web:
                 raise Blocked(f"{hops[0].url}: more than {MAX_REDIRECTS} redirects")
             cookies.extract_cookies(response)
             (url, _), previous = _without_user(_checked(target, base=url)), url  # a stranger's password is nobody's
-            if (url.scheme, *_origin(url)) != (previous.scheme, *_origin(previous)):
+            if not same_origin(str(url), str(previous)):
                 headers = httpx.Headers([pair for pair in headers.items() if pair[0].lower() in _CROSS_ORIGIN])
 
     async def _send(self, request: httpx.Request, proxy: str) -> httpx.Response:
