@@ -15,8 +15,7 @@ def transcode_file(source: Path, destination: Path, options: RenderOptions) -> N
     """
     try:
         data = source.read_bytes()
-        if destination.exists() and destination.samefile(source):
-            raise HalftoneError("the rendition would be written over it: name another file")
+        _check_apart(source, destination)
         rendition = transcode(data, options)
         destination.write_bytes(rendition.data)
     except OSError as error:
@@ -24,6 +23,11 @@ def transcode_file(source: Path, destination: Path, options: RenderOptions) -> N
     except HalftoneError as error:
         raise HalftoneError(f"{source}: {error}") from error
     print("\n".join(figures(rendition)))
+
+
+def _check_apart(source: Path, destination: Path) -> None:
+    if destination.exists() and destination.samefile(source):
+        raise HalftoneError("the rendition would be written over it: name another file")
 
 
 def figures(rendition: Rendition) -> list[str]:
