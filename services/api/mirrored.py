@@ -90,7 +90,7 @@ def _atom_entry(entry: Entry) -> Iterator[str]:
     yield f"<link rel={_quoted('alternate')} href={_quoted(article.link)}/>"
     if article.published_ms is not None:
         yield f"<published>{_rfc3339(article.published_ms)}</published>"
-    yield f"<updated>{_rfc3339(max(entry.updated_ms, article.published_ms or 0))}</updated>"
+    yield f"<updated>{_rfc3339(_last_changed(entry))}</updated>"
     if article.author:
         yield f"<author><name>{_text(article.author)}</name></author>"
     for it in entry.enclosures:
@@ -179,6 +179,14 @@ def _mirrored(it: Enclosure, url: str | None) -> Enclosure:
 def _guessed_type(url: str) -> str:
     guessed, _ = guess_type(urlsplit(url).path, strict=False)  # strict: without image/webp
     return guessed or "application/octet-stream"
+
+
+def _last_changed(entry: Entry) -> int:
+    """Return when the article last changed: that we found it, and mirrored its images, is no change."""
+    published = entry.article.published_ms
+    if published is not None and entry.updated_ms == entry.created_ms:
+        return published
+    return max(entry.updated_ms, published or 0)
 
 
 def _iri(article: Article) -> str:

@@ -63,6 +63,12 @@ def test_readers_parse_it_without_complaint(form: str) -> None:
     assert len(parsed.entries) == 2
 
 
+def test_an_article_that_never_changed_was_updated_when_it_was_published() -> None:
+    parsed: Any = parse(render(feed(entry("one", published_ms=STARTED - 86_400_000)), "atom"))
+
+    assert parsed.entries[0].updated == parsed.entries[0].published == "2020-09-05T22:08:44Z"
+
+
 def test_json_feed_has_what_the_standard_requires() -> None:
     made = msgspec.json.decode(render(feed(entry("one", author="Ann", published_ms=STARTED)), "json"))
 
