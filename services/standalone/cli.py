@@ -71,7 +71,13 @@ def main() -> None:
 
 
 @app.command
-def up(*, data: Data = DEFAULT_DATA, host: Host = "127.0.0.1", port: Port = 8080, allow_host: AllowHost = ()) -> None:
+def up(
+    *,
+    data: Data = DEFAULT_DATA,
+    host: Annotated[Host, Parameter(env_var="HALFTONE_HTTP_HOST")] = "127.0.0.1",
+    port: Annotated[Port, Parameter(env_var="HALFTONE_HTTP_PORT")] = 8080,
+    allow_host: AllowHost = (),
+) -> None:
     """Run the whole system on this machine until Ctrl-C.
 
     Args:

@@ -47,6 +47,15 @@ def test_a_value_that_cannot_be_is_refused(monkeypatch: pytest.MonkeyPatch, comm
     assert (said in answer, "\n" in answer) == (True, False), answer
 
 
+def test_the_address_comes_from_the_environment_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HALFTONE_HTTP_HOST", "0.0.0.0")
+    monkeypatch.setenv("HALFTONE_HTTP_PORT", "70000")
+    assert "HALFTONE_HTTP_PORT provided by env. Must be <= 65535" in ended_with(monkeypatch, "up")
+    monkeypatch.setenv("HALFTONE_HTTP_PORT", "1")
+    monkeypatch.setenv("HALFTONE_HTTP_HOST", "192.0.2.1")  # RFC 5737: nobody's
+    assert ended_with(monkeypatch, "up").startswith("halftone: cannot listen on 192.0.2.1:1: ")
+
+
 @pytest.mark.parametrize("action", ["replay", "drop"])
 def test_no_letter_is_chosen_by_saying_none(monkeypatch: pytest.MonkeyPatch, action: str) -> None:
     assert ended_with(monkeypatch, "dlq", action) == (
