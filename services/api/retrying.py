@@ -20,7 +20,7 @@ UseRow = Row[tuple[Any, ...]]
 Name = Annotated[str, msgspec.Meta(max_length=300)]
 
 
-class Scope(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+class Scope(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
     """Which failed images: those that fit all that is said."""
 
     request_id: Name | None = None  # wanted by this poll

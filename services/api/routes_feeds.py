@@ -31,7 +31,7 @@ LARGEST_OPML = 4 * 1024 * 1024  # bytes: thousands of feeds
 TextField = Annotated[str, msgspec.Meta(max_length=1_000)]
 
 
-class Subscribe(msgspec.Struct, frozen=True, kw_only=True):
+class Subscribe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A feed to subscribe to."""
 
     url: Annotated[str, msgspec.Meta(min_length=1, max_length=8_192)]
@@ -39,7 +39,7 @@ class Subscribe(msgspec.Struct, frozen=True, kw_only=True):
     folder: TextField = ""
 
 
-class Change(msgspec.Struct, frozen=True, kw_only=True):
+class Change(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What to change of a feed; what is left out stays."""
 
     paused: bool | msgspec.UnsetType = msgspec.UNSET
@@ -202,19 +202,28 @@ async def mirrored_opml(api: Api) -> bytes:
     return opml.render("Halftone: mirrored feeds", outlines)
 
 
-async def subscribe_to(api: Api, url: str, **values: str) -> tuple[FeedRow, str]:
+async def subscribe_to(
+    api: Api, url: str, *, name: str | ColumnElement[str] = "", folder: str | ColumnElement[str] = ""
+) -> tuple[FeedRow, str]:
     """Subscribe to the feed at `url` and have it polled now; return it with the poll's requestId."""
-    named = {key: value for key, value in values.items() if value}
+    named = {
+        key: value for key, value in {"name": name, "folder": folder}.items() if not isinstance(value, str) or value
+    }
     row = await api.feeds.get_or_add(url, subscribed=True, paused=False, **named)
     return row, await api.asking.ask(row)
 
 
 async def subscribe_all(api: Api, subscriptions: list[opml.Subscription]) -> Imported:
-    """Subscribe to all of them; those with an unusable URL are named."""
+    """Subscribe to all of them; those with an unusable URL are named, and what has a name or folder keeps it."""
     refused: list[str] = []
     for each in subscriptions:
         try:
-            await subscribe_to(api, each.url, name=each.title, folder=each.folder)
+            await subscribe_to(
+                api,
+                each.url,
+                name=_unless_set(feeds.c.name, each.title),
+                folder=_unless_set(feeds.c.folder, each.folder),
+            )
         except Reject as error:
             refused.append(str(error))
     return Imported(subscribed=len(subscriptions) - len(refused), refused=refused)
@@ -295,6 +304,10 @@ async def _all(api: Api) -> list[FeedRow]:
 
 def _subscription(row: FeedRow, url: str) -> opml.Subscription:
     return opml.Subscription(url=url, title=row.name or row.title, site=row.link, folder=row.folder)
+
+
+def _unless_set(column: ColumnElement[str], value: str) -> ColumnElement[str]:
+    return case((column == "", value), else_=column)
 
 
 def _check_names(values: dict[str, Any]) -> None:

@@ -20,7 +20,7 @@ LONGEST_WAIT = 600.0  # seconds
 Wait = Annotated[float, QueryParameter(ge=0, le=LONGEST_WAIT, description="Seconds to wait for the record.")]
 
 
-class FetchRequest(msgspec.Struct, frozen=True, kw_only=True):
+class FetchRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Which feed to poll now."""
 
     url: Annotated[str, msgspec.Meta(min_length=1, max_length=8_192, description="The feed's address.")]

@@ -15,7 +15,7 @@ from shared.errors import Reject
 ADMIN = {"scope": "admin"}
 
 
-class NewToken(msgspec.Struct, frozen=True, kw_only=True):
+class NewToken(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A token to make."""
 
     name: Annotated[str, msgspec.Meta(min_length=1, max_length=100)]

@@ -45,6 +45,14 @@ async def test_a_feed_at_a_private_address_that_is_allowed_is_subscribed_to(
     assert answer.status_code == 201
 
 
+@pytest.mark.parametrize("path", ["/api/feeds", "/api/fetches", "/api/images/retry", "/api/tokens"])
+async def test_a_field_that_nothing_reads_is_refused_by_its_name(site: Site, path: str) -> None:
+    answer = await site.client.post(path, json={"headers": {"X-Key": "secret"}})
+
+    assert (answer.status_code, answer.headers["content-type"]) == (400, "application/problem+json")
+    assert "headers" in answer.text
+
+
 async def test_a_fetch_of_an_unknown_feed_does_not_subscribe_to_it(site: Site) -> None:
     await site.client.post("/api/fetches", json={"url": FEED_URL})
     (feed,) = (await site.client.get("/api/feeds")).json()["feeds"]
@@ -185,6 +193,15 @@ async def test_an_import_keeps_folders_and_names_what_it_refuses(site: Site) -> 
     assert answer["subscribed"] == 2
     assert "ftp://" in answer["refused"][0]
     assert [(feed["folder"], feed["name"]) for feed in feeds] == [("News/Tech", "One"), ("News", "Zwei")]
+
+
+async def test_an_import_renames_and_moves_no_feed_that_has_a_name_and_a_folder(site: Site) -> None:
+    await site.client.post("/api/feeds", json={"url": "http://site.example/1.xml", "name": "Mine", "folder": "Own"})
+    await site.client.post("/api/feeds", json={"url": "http://site.example/2.xml", "name": "Mine, too"})
+    await site.client.post("/api/feeds/import", content=OPML)
+    feeds = (await site.client.get("/api/feeds")).json()["feeds"]
+
+    assert [(feed["folder"], feed["name"]) for feed in feeds] == [("Own", "Mine"), ("News", "Mine, too")]
 
 
 async def test_what_is_exported_imports_the_same(site: Site, memory_bus: MemoryBus, tmp_path: Path) -> None:
