@@ -98,10 +98,11 @@ class Completer:
             is_ready = request_id in await ready(connection, [request_id])
             facts = await read_facts(connection, poll, now_ms=_now()) if is_ready else None
         built = facts and await asyncio.to_thread(self._build, facts, poll)
-        if await self._keep(poll, version, built, ready=is_ready) and built:
+        kept = await self._keep(poll, version, built, ready=is_ready)
+        self._waiters.tell(request_id)
+        if kept and built:
             log.info("record complete", feed=poll.feed, mirrored=built.record.images_mirrored)
             await self.announce(request_id)
-        self._waiters.tell(request_id)
 
     def _build(self, facts: Facts, poll: Row[tuple[object, ...]]) -> Built | None:
         """Return the record, None where it is already the one that we have."""

@@ -11,7 +11,7 @@ import httpx
 import msgspec
 
 from services.standalone.progress import Progress, say_where
-from services.standalone.system import Options, System, running
+from services.standalone.system import Options, System, plain_client, running
 from shared.errors import HalftoneError, Misconfigured
 from shared.messages import Event, RecordCompleted, decode
 
@@ -117,7 +117,7 @@ async def _call(system: System, method: str, path: str, **request: Any) -> httpx
     """
     while not system.supervisor.refusal:
         with suppress(httpx.TransportError):
-            async with httpx.AsyncClient(base_url=system.url, trust_env=False, timeout=2 * WAIT_SECONDS) as client:
+            async with plain_client(system.url, timeout=2 * WAIT_SECONDS) as client:
                 answer = await client.request(method, path, **request)
             if answer.is_success:
                 return answer
