@@ -27,6 +27,7 @@ _MAX_PORT = 65535
 _MAX_HOST, _MAX_LABEL = 253, 63  # characters, RFC 1035, section 2.3.4
 # What the WHATWG URL standard leaves alone in a path and in a query; quote() itself keeps letters, digits, _.-~
 _PATH_SAFE = "%/:@!$&'()*+,;=|[]"
+_USER_SAFE = "%:!$&'()*+,;="  # no bracket above all: it would begin or end an IPv6 address
 _QUERY_SAFE = "%/:@!$&'()*+,;=|[]?{}^`\\"
 _FRAGMENT_SAFE = _QUERY_SAFE + "#"
 
@@ -166,7 +167,7 @@ def _clean_authority(authority: str) -> str:
     user, host, port = match.groups(default="")
     if port and int(port) > _MAX_PORT:
         raise ValueError("no port")
-    return f"{quote(user, safe=_PATH_SAFE) + '@' if user else ''}{clean_host(host)}{f':{int(port)}' if port else ''}"
+    return f"{quote(user, safe=_USER_SAFE) + '@' if user else ''}{clean_host(host)}{f':{int(port)}' if port else ''}"
 
 
 def _fits(host: str) -> bool:

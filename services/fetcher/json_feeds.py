@@ -10,6 +10,7 @@ from services.fetcher.feed import Enclosure, ParsedFeed, RawEntry, RawMedia
 from shared.urls import resolve
 
 _HUB_TYPE = "websub"
+_LARGEST = 10**12  # bytes of an enclosure; a larger number is no size
 _SURROGATE = re.compile("[\ud800-\udfff]")  # half a character, which JSON can write and UTF-8 cannot
 
 
@@ -77,7 +78,8 @@ def _enclosures(item: Mapping[str, Any], url: str) -> Iterator[Enclosure]:
     for attachment in _list(item, "attachments"):
         if address := _first(url, attachment, "url"):
             size = attachment.get("size_in_bytes")
-            yield Enclosure(address, _text(attachment, "mime_type").lower(), size if isinstance(size, int) else 0)
+            length = size if isinstance(size, int) and 0 < size < _LARGEST else 0
+            yield Enclosure(address, _text(attachment, "mime_type").lower(), length)
 
 
 def _author(mapping: Mapping[str, Any]) -> str:

@@ -1,5 +1,7 @@
 """URLs as names."""
 
+from urllib.parse import urlsplit
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -34,6 +36,8 @@ BASE = "http://example.com/blog/post?x=1"
         ("http://bücher.example/", "http://xn--bcher-kva.example/"),
         ("http://[2001:db8::1]:8080/a", "http://[2001:db8::1]:8080/a"),
         ("http://user:pass@example.com/", "http://user:pass@example.com/"),
+        ("http://[u@example.com/", "http://%5Bu@example.com/"),
+        ("http://[::1]:a@b@[2001:db8::1]/", "http://%5B::1%5D:a%40b@[2001:db8::1]/"),
         ("http://example.com", "http://example.com"),
         ("http://my_host.example.com/", "http://my_host.example.com/"),
     ],
@@ -120,6 +124,14 @@ def test_any_text_is_a_url_or_none(text: str) -> None:
         assert url.isascii()
         assert url == resolve(url)
         assert normalise(url) == normalise(normalise(url))
+
+
+@given(st.text(alphabet="[]@:/?#%.a1\u00fc", max_size=20))
+def test_whatever_is_a_url_has_parts(text: str) -> None:
+    url = resolve(f"http://{text}")
+    if url is not None:
+        assert urlsplit(url).hostname
+        assert urlsplit(url).port != ""
 
 
 def test_an_image_is_named_by_its_normalised_url() -> None:
