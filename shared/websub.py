@@ -64,6 +64,11 @@ def next_request_ms(subscription: Subscription) -> int:
     return subscription.lease_ms - min(RENEWED_BEFORE_MS, last_fifth)
 
 
+def knows(subscription: Subscription, token: str) -> bool:
+    """Tell whether the token of a callback's path is the subscription's; compares in constant time."""
+    return hmac.compare_digest(subscription.token.encode(), token.encode())
+
+
 def hear(
     subscription: Subscription | None, token: str, query: Mapping[str, str], now_ms: int
 ) -> tuple[str, Subscription] | None:
@@ -73,7 +78,7 @@ def hear(
         The 200's body (the challenge, as text/plain) and the subscription to save; None: answer 404, for we did not
         ask for it.
     """
-    if subscription is None or not _knows(subscription, token) or query.get("hub.topic") != subscription.topic:
+    if subscription is None or not knows(subscription, token) or query.get("hub.topic") != subscription.topic:
         return None
     mode = query.get("hub.mode")
     if mode == "denied":
@@ -97,7 +102,7 @@ def is_genuine(subscription: Subscription | None, token: str, signature: str, bo
         signature: The `X-Hub-Signature` header: `method=hex`.
         body: As it came.
     """
-    if subscription is None or not _knows(subscription, token):
+    if subscription is None or not knows(subscription, token):
         return False
     method, _, given = signature.strip().partition("=")
     digest = _DIGESTS.get(method.lower())
@@ -119,7 +124,3 @@ def decode_subscription(value: bytes) -> Subscription:
 def usable_topic(self_url: str | None, feed_url: str) -> str:
     """Return the topic: what the feed names as itself, else where it was had from."""
     return self_url if self_url and urlsplit(self_url).scheme in {"http", "https"} else feed_url
-
-
-def _knows(subscription: Subscription, token: str) -> bool:
-    return hmac.compare_digest(subscription.token.encode(), token.encode())

@@ -36,7 +36,7 @@ class Asking:
                 return request_id
 
     async def repeat(self) -> None:
-        """Say again what was asked for a while ago, or by a clock that was wrong, and is not answered."""
+        """Say again what was asked for a while ago, or by a clock that was wrong, is not answered and waits no more."""
         now = _now()
         wait = int(REPEAT_SECONDS * 1000)
         async with self._database.write() as connection:
@@ -48,7 +48,9 @@ class Asking:
             )
             rows = again.all()
         for row in rows:
-            await self._bus.publish(FeedDue(feed=row.feed, request_id=row.request_id))
+            due = FeedDue(feed=row.feed, request_id=row.request_id)
+            if not await self._bus.waits(due):
+                await self._bus.publish(due)
 
 
 def _new_row(feed: int, deadline: float) -> dict[str, object]:

@@ -121,7 +121,7 @@ async def _call(system: System, method: str, path: str, **request: Any) -> httpx
                 answer = await client.request(method, path, **request)
             if answer.is_success:
                 return answer
-            if not answer.is_server_error:
+            if answer.status_code != HTTPStatus.SERVICE_UNAVAILABLE:
                 raise FetchFailed(reason(answer.json()))
         await asyncio.sleep(0.2)
     raise Misconfigured(system.supervisor.refusal)

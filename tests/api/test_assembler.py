@@ -17,7 +17,7 @@ from shared.bus import Bus
 from shared.feeds import FeedConfig, decode_config
 from shared.memory import MemoryBus
 from shared.messages import FeedFacts, Message, RecordCompleted, decode, encode
-from shared.topology import FEED_CONFIGS
+from shared.topology import FEED_CONFIGS, FETCHER
 from tests.api.builders import SITE, STARTED, article, failed, found, mirrored, polled, updated, wanted
 from tests.api.contract import RECORD, check_identities, check_keys
 from tests.api.postgres import new_database
@@ -314,6 +314,24 @@ async def test_a_question_that_got_lost_is_asked_again(site: Site, monkeypatch: 
     first = await next_due(site.bus)
 
     assert (await next_due(site.bus)).request_id == first.request_id
+
+
+async def test_a_question_that_waits_with_the_fetcher_is_not_said_again(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await site.client.post("/api/fetches", json={"url": f"{SITE}/feed.xml"})
+    mailbox = site.bus.mailbox(FETCHER)
+    first = await asyncio.wait_for(mailbox.receive(), 5)
+    assert first
+    monkeypatch.setattr("services.api.asking.REPEAT_SECONDS", 0)
+    await asyncio.sleep(0.01)
+    await site.running.api.asking.repeat()
+    await first.nak(0)
+    again = await asyncio.wait_for(mailbox.receive(), 5)
+    await mailbox.close()
+
+    assert again
+    assert (again.sequence, again.tries) == (first.sequence, 2)
 
 
 async def test_two_replicas_share_the_work(memory_bus: MemoryBus, tmp_path: Path, postgres: str) -> None:
