@@ -15,7 +15,7 @@ from litestar.handlers import BaseRouteHandler
 
 from services.api.database import Database
 from services.api.settings import ApiSettings
-from services.api.tokens import Token, allows, any_token, check_token
+from services.api.tokens import Token, allows, any_token, check_token, ever_a_token
 from shared.errors import Misconfigured
 
 COOKIE = "halftone"
@@ -33,6 +33,7 @@ class Doorkeeper:
     def __init__(self, database: Database, settings: ApiSettings) -> None:
         self._database = database
         self._own_hosts = LOOPBACK | {urlsplit(settings.url).hostname or ""}
+        self._own_netloc = urlsplit(settings.url).netloc
         self._per_second = settings.requests_per_minute / 60
         self._listens_to_all = settings.http_host not in LOOPBACK
         self._checked: dict[str, tuple[float, Token | None]] = {}
@@ -40,12 +41,12 @@ class Doorkeeper:
         self._used: dict[int, tuple[float, float]] = {}  # token → when it was last used, requests that count still
 
     async def is_closed(self) -> bool:
-        """Tell whether tokens are asked for: the last one's end does not open the doors to other machines."""
+        """Tell whether tokens are asked for: from the first one on, and the last one's end opens no door."""
         if self._listens_to_all:
             return True
         at, closed = self._closed
         if time.monotonic() - at > REMEMBERED_SECONDS:
-            closed = await any_token(self._database)
+            closed = await ever_a_token(self._database)
             self._closed = (time.monotonic(), closed)
         return closed
 
@@ -75,7 +76,50 @@ class Doorkeeper:
             )
         self._used[token.id] = (now, level)
 
-    def own_host(self, host: str) -> bool:
+    async def admit(self, connection: Connection, wanted: str) -> None:
+        """Let a request in, or say why not.
+
+        Raises:
+            HTTPException: 421, nobody has a token yet, and the request names another host than this one.
+            NotAuthorizedException: A token is needed.
+            PermissionDeniedException: The token's scope does not hold the wanted one.
+            TooManyRequestsException: The token's allowance is used up.
+        """
+        if not await self.is_closed():
+            if not self._own_host(connection.headers.get("host", "")):
+                raise HTTPException(
+                    "without tokens only this machine is served: make one with `halftone tokens new`, or set "
+                    "HALFTONE_PUBLIC_URL to the name that you use",
+                    status_code=421,
+                )
+            return
+        token = await self.token(bearer(connection))
+        if token is None:
+            raise NotAuthorizedException(
+                "send `Authorization: Bearer <token>`; `halftone tokens new` makes one",
+                headers={"WWW-Authenticate": "Bearer"},
+            )
+        if not allows(token.scope, wanted):
+            raise PermissionDeniedException(f"this token may {token.scope}; this takes one that may {wanted}")
+        self.spend(token)
+
+    async def still_lets_in(self, connection: Connection) -> bool:
+        """Tell, during a long answer, whether the token with which the request came has its rights still."""
+        return not await self.is_closed() or await self.token(bearer(connection)) is not None
+
+    def is_from_elsewhere(self, connection: Connection) -> bool:
+        """Tell whether a page of another origin sent the request.
+
+        Browsers say so in `Sec-Fetch-Site`, and where an address is neither https nor loopback in `Origin` alone.
+        """
+        site = connection.headers.get("sec-fetch-site")
+        if site is not None:
+            return site not in {"none", "same-origin"}
+        origin = connection.headers.get("origin")
+        own = {self._own_netloc, connection.headers.get("host", "")}
+        return origin is not None and origin.partition("//")[2] not in own
+
+    def _own_host(self, host: str) -> bool:
         """Tell whether a `Host` header names this service: another name means a page that rebinds its DNS to us."""
         try:
             return (urlsplit(f"//{host}").hostname or "") in self._own_hosts
@@ -87,34 +131,16 @@ async def let_in(connection: Connection, handler: BaseRouteHandler) -> None:
     """Guard of every route: `scope` in its options says what it takes; `public` asks for nothing.
 
     Raises:
-        NotAuthorizedException: A token is needed.
-        PermissionDeniedException: The token's scope does not hold it, or another site sent the request.
-        TooManyRequestsException: The token's allowance is used up.
+        NotAuthorizedException, PermissionDeniedException, TooManyRequestsException: See `Doorkeeper.admit`.
     """
     keeper: Doorkeeper = connection.app.state.doorkeeper
     if handler.opt.get("public"):
         return
-    changes = connection.scope.get("method") not in _SAFE or handler.opt.get("scope") not in {None, "read"}
-    if changes and connection.headers.get("sec-fetch-site", "none") not in {"none", "same-origin"}:
+    scope = handler.opt.get("scope")
+    changes = connection.scope.get("method") not in _SAFE or scope not in {None, "read"}
+    if changes and keeper.is_from_elsewhere(connection):
         raise PermissionDeniedException("another site sent this request: open Halftone's own page")
-    if not await keeper.is_closed():
-        if not keeper.own_host(connection.headers.get("host", "")):
-            raise HTTPException(
-                "without tokens only this machine is served: make one with `halftone tokens new`, or set "
-                "HALFTONE_PUBLIC_URL to the name that you use",
-                status_code=421,
-            )
-        return
-    token = await keeper.token(bearer(connection))
-    if token is None:
-        raise NotAuthorizedException(
-            "send `Authorization: Bearer <token>`; `halftone tokens new` makes one",
-            headers={"WWW-Authenticate": "Bearer"},
-        )
-    wanted = handler.opt.get("scope") or ("write" if changes else "read")
-    if not allows(token.scope, wanted):
-        raise PermissionDeniedException(f"this token may {token.scope}; this takes one that may {wanted}")
-    keeper.spend(token)
+    await keeper.admit(connection, scope or ("write" if changes else "read"))
 
 
 def bearer(connection: Connection) -> str:

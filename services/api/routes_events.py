@@ -36,14 +36,16 @@ async def follow_events(
     if start is None:
         start = await _newest(api)
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-    return ServerSentEvent(_follow(api, start, subjects or []), headers=headers)
+    return ServerSentEvent(_follow(request, api, start, subjects or []), headers=headers)
 
 
-async def _follow(api: Api, position: int, patterns: list[str]) -> AsyncGenerator[ServerSentEventMessage]:
+async def _follow(
+    request: Request[None, None, State], api: Api, position: int, patterns: list[str]
+) -> AsyncGenerator[ServerSentEventMessage]:
     with api.following.place():
         yield ServerSentEventMessage(data=None, comment="ok", retry=2_000)
         silent = 0.0
-        while not api.tidings.over:
+        while not api.tidings.over and await api.doorkeeper.still_lets_in(request):
             rows = await api.following.after(position)
             for row in rows:
                 if not patterns or any(takes(pattern, row.subject) for pattern in patterns):

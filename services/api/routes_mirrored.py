@@ -7,12 +7,11 @@ from email.utils import formatdate, parsedate_to_datetime
 from typing import Annotated, Any
 
 from litestar import Response, get
-from litestar.exceptions import NotFoundException
+from litestar.exceptions import NotAuthorizedException, NotFoundException
 from litestar.params import FromPath, QueryParameter
 from litestar.response import Redirect
 from sqlalchemy import select
 
-from services.api.doorkeeper import bearer
 from services.api.feeds import FeedRow
 from services.api.mirrored import TYPES, Entry, Feed, render
 from services.api.mirrors import Kept
@@ -34,7 +33,7 @@ async def read_mirrored_feed(request: AnyRequest, name: FromPath[str], api: ApiP
     match = _NAME.fullmatch(name)
     row = await _feed_row(request, api, match[1]) if match else None
     if not match or row is None:
-        raise NotFoundException("no mirrored feed is here: a feed's page and GET /api/feeds give its address")
+        raise no_such_mirror()
     kept = await api.mirrors.get((row.id, match[2]), api.tidings.count, lambda: rendered(api, row, match[2]))
     headers = {
         "ETag": kept.tag,
@@ -44,6 +43,11 @@ async def read_mirrored_feed(request: AnyRequest, name: FromPath[str], api: ApiP
     if _unchanged(request, kept.tag, kept.updated_ms):
         return Response(b"", status_code=304, headers=headers)
     return Response(kept.data, headers=headers, media_type=f"{TYPES[match[2]]}; charset=utf-8")
+
+
+def no_such_mirror() -> NotFoundException:
+    """Return what to say of a mirrored feed that is not there."""
+    return NotFoundException("no mirrored feed is here: a feed's page and GET /api/feeds give its address")
 
 
 @get("/mirrored.opml", include_in_schema=False)
@@ -71,9 +75,21 @@ async def _feed_row(request: AnyRequest, api: Api, name: str) -> FeedRow | None:
         row = (await connection.execute(select(feeds).where(feeds.c.token == name))).first()
         if row is None and name.isascii() and name.isdigit() and int(name) < 2**31:
             row = (await connection.execute(select(feeds).where(feeds.c.id == int(name)))).first()
-            if await api.doorkeeper.is_closed() and not await api.doorkeeper.token(bearer(request)):
-                return None
+            await _admit(request, api)
     return row
+
+
+async def _admit(request: AnyRequest, api: Api) -> None:
+    """Have only those know a feed by its number who may read the api.
+
+    Raises:
+        NotFoundException: The request has no token.
+        HTTPException: It names another host, or asks too often; see `Doorkeeper.admit`.
+    """
+    try:
+        await api.doorkeeper.admit(request, "read")
+    except NotAuthorizedException:
+        raise no_such_mirror() from None
 
 
 async def _feed(api: Api, row: FeedRow, form: str) -> Feed:

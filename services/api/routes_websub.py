@@ -15,7 +15,7 @@ from services.api.services import Api, ApiParts
 from services.api.tables import feeds
 from shared.messages import FeedDue
 from shared.topology import WEBSUB
-from shared.websub import PATH, Subscription, decode_subscription, hear, is_genuine
+from shared.websub import PATH, Subscription, decode_subscription, hear, is_genuine, knows
 
 log = structlog.get_logger()
 
@@ -40,9 +40,11 @@ async def answer_hub(request: AnyRequest, feed: FeedId, token: FromPath[str], ap
 @post(CALLBACK, opt={"public": True}, include_in_schema=False, status_code=202, request_max_body_size=LARGEST_PUSH)
 async def take_push(request: AnyRequest, feed: FeedId, token: FromPath[str], api: ApiParts) -> None:
     """Have the feed polled that a hub says has news; who is not the hub gets the same answer (section 7.1)."""
+    subscription = await _subscription(api, feed)
+    if subscription is None or not knows(subscription, token):
+        return  # before megabytes are taken from anybody
     signature = request.headers.get("x-hub-signature", "")
-    genuine = is_genuine(await _subscription(api, feed), token, signature, await request.body())
-    if genuine and await _is_wanted(api, feed):
+    if is_genuine(subscription, token, signature, await request.body()) and await _is_wanted(api, feed):
         await api.bus.publish(FeedDue(feed=feed))
 
 

@@ -64,6 +64,12 @@ async def any_token(database: Database) -> bool:
         return bool((await connection.execute(select(exists().where(tokens.c.revoked_ms.is_(None))))).scalar())
 
 
+async def ever_a_token(database: Database) -> bool:
+    """Tell whether there is a token, or was one."""
+    async with database.read() as connection:
+        return bool((await connection.execute(select(exists().select_from(tokens)))).scalar())
+
+
 async def check_token(database: Database, token: str) -> Token | None:
     """Return the token where it is one of ours and not revoked; compares in constant time."""
     match = _TOKEN.fullmatch(token)

@@ -103,6 +103,53 @@ async def test_another_site_cannot_post(site: Site) -> None:
     assert answer.status_code == 403
 
 
+@pytest.mark.parametrize("origin", ["http://evil.example", "http://127.0.0.1:1", "null"])
+async def test_another_origin_cannot_post_where_browsers_send_only_that(site: Site, origin: str) -> None:
+    headers = {"Origin": origin, "Content-Type": "text/plain"}
+    answer = await site.client.post("/api/feeds", content=b'{"url":"http://a.example/"}', headers=headers)
+    own = {"Origin": str(site.client.base_url).rstrip("/"), "Content-Type": "application/json"}
+    ours = await site.client.post("/api/feeds", content=b'{"url":"http://a.example/"}', headers=own)
+
+    assert (answer.status_code, ours.status_code) == (403, 201)
+
+
+async def test_a_feed_is_known_by_its_number_to_those_only_who_are_let_in(
+    memory_bus: MemoryBus, tmp_path: Path
+) -> None:
+    async with running_api(memory_bus, tmp_path, requests_per_minute=30) as site:
+        number, _ = await told(site)
+        rebound = await site.client.get(f"/feeds/{number}.json", headers={"Host": "evil.example"})
+        token = await new_token(site.running.api.database, "any", "read")
+        await asyncio.sleep(REMEMBERED_SECONDS + 0.1)
+        path, headers = f"/feeds/{number}.json", bearing(token)
+        codes = [(await site.client.get(path, headers=headers)).status_code for _ in range(6)]
+
+    assert rebound.status_code == 421
+    assert codes == [200] * 5 + [429]
+
+
+async def test_a_revoked_token_follows_no_events_any_longer(site: Site) -> None:
+    token = await new_token(site.running.api.database, "any", "read")
+    await asyncio.sleep(REMEMBERED_SECONDS + 0.1)
+    async with site.client.stream("GET", "/api/events", headers=bearing(token), timeout=10) as following:
+        lines = following.aiter_lines()
+        assert await anext(lines)
+        await revoke_token(site.running.api.database, 1)
+        async with asyncio.timeout(REMEMBERED_SECONDS + 3):
+            assert [line async for line in lines if line.startswith("data")] == []
+
+
+async def test_a_body_that_never_comes_is_not_waited_for(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("services.api.requests.BODY_SECONDS", 0.2)
+    reader, writer = await asyncio.open_connection("127.0.0.1", site.running.port)
+    writer.write(b"POST /login HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 9\r\n")
+    writer.write(b"Content-Type: application/x-www-form-urlencoded\r\n\r\nt")
+    answer = await asyncio.wait_for(reader.read(), 5)
+    writer.close()
+
+    assert answer.startswith(b"HTTP/1.1 408 ")
+
+
 async def test_without_tokens_it_listens_to_this_machine_only(memory_bus: MemoryBus, tmp_path: Path) -> None:
     said = r"0\.0\.0\.0 \(--host, HALFTONE_HTTP_HOST\).+`halftone tokens new`"
     with pytest.raises(Misconfigured, match=said):
@@ -122,8 +169,11 @@ def test_where_it_is_reached_is_an_address_that_can_be_reached(host: str, url: s
     assert ApiSettings(http_host=host, http_port=81).url == url
 
 
-async def test_the_end_of_the_last_token_lets_no_other_machine_in(database: Database, tmp_path: Path) -> None:
-    for host, closed in (("0.0.0.0", True), ("127.0.0.1", False)):
+async def test_the_end_of_the_last_token_lets_nobody_in(database: Database, tmp_path: Path) -> None:
+    for ever, host, closed in ((False, "0.0.0.0", True), (False, "127.0.0.1", False), (True, "127.0.0.1", True)):
+        if ever:
+            await new_token(database, "last", "admin")
+            await revoke_token(database, 1)
         keeper = Doorkeeper(database, ApiSettings(data=tmp_path, http_host=host))
         assert await keeper.is_closed() is closed
 

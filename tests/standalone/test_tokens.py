@@ -59,3 +59,21 @@ async def test_the_first_token_may_do_everything_and_the_next_only_read(
 async def test_a_token_that_is_not_there_cannot_be_revoked(tmp_path: Path) -> None:
     with pytest.raises(NoSuchToken, match="number 7"):
         await revoke_token(tmp_path, 7)
+
+
+async def test_tokens_of_a_directory_that_is_not_there_are_not_none(tmp_path: Path) -> None:
+    with pytest.raises(Misconfigured, match="no data directory"):
+        await list_tokens(tmp_path / "mistyped")
+
+    assert not (tmp_path / "mistyped").exists()
+
+
+async def test_whoever_revokes_the_last_token_is_told_that_nobody_is_let_in(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    await new_token(tmp_path, "mine\x1b[2J", None)
+    await revoke_token(tmp_path, 1)
+    assert "nobody is let in until `halftone tokens new`" in capsys.readouterr().err
+    await list_tokens(tmp_path)
+    assert "nobody is let in" in (listed := capsys.readouterr().out)
+    assert "\x1b" not in listed
