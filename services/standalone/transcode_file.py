@@ -14,7 +14,7 @@ def transcode_file(source: Path, destination: Path, options: RenderOptions) -> N
         HalftoneError: A file cannot be read or written, or no rendition can be made.
     """
     try:
-        data = source.read_bytes()
+        data = _read(source, options.limits.source_bytes)
         _check_apart(source, destination)
         rendition = transcode(data, options)
         destination.write_bytes(rendition.data)
@@ -23,6 +23,12 @@ def transcode_file(source: Path, destination: Path, options: RenderOptions) -> N
     except HalftoneError as error:
         raise HalftoneError(f"{source}: {error}") from error
     print("\n".join(figures(rendition)))
+
+
+def _read(source: Path, limit: int) -> bytes:
+    """Read one byte more than is allowed at the most: what has more is refused anyway, and may have no end."""
+    with source.open("rb") as file:
+        return file.read(limit + 1)
 
 
 def _check_apart(source: Path, destination: Path) -> None:

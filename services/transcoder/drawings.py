@@ -15,7 +15,7 @@ _DEFAULT_SIDE = 100.0  # of a drawing that says nothing: what resvg takes
 
 
 def draw(data: bytes, limits: Limits) -> Image.Image:
-    """Return the drawing's pixels. Text is drawn where the process can read the system's fonts.
+    """Return the drawing's pixels, without its text: fonts are files, and no file is opened.
 
     Raises:
         Unrenderable: It is no SVG that can be drawn, or it has too many pixels.
@@ -25,10 +25,15 @@ def draw(data: bytes, limits: Limits) -> Image.Image:
     if width * height > limits.frame_pixels:
         raise Unrenderable(f"it has {width:.0f} x {height:.0f} pixels; {limits.frame_pixels:,} are allowed")
     try:
-        png = resvg_py.svg_to_bytes(svg_string=text)
+        png = resvg_py.svg_to_bytes(svg_string=text, skip_system_fonts=True)
     except (ValueError, RuntimeError) as error:
         raise Unrenderable(f"the SVG cannot be drawn: {str(error).splitlines()[0][:200]}") from error
     return Image.open(BytesIO(png), formats=("PNG",))
+
+
+def has_text(data: bytes) -> bool:
+    """Tell whether an SVG holds text, which `draw` leaves out."""
+    return any(tag.name == "text" and not tag.closing for tag in walk(data.decode("utf-8", errors="replace")))
 
 
 def size(text: str) -> tuple[float, float]:

@@ -8,7 +8,7 @@ import msgspec
 from services.transcoder import stills
 from services.transcoder.animate import animate
 from services.transcoder.budget import within_budget
-from services.transcoder.drawings import draw
+from services.transcoder.drawings import draw, has_text
 from services.transcoder.gif import parse
 from services.transcoder.kept import without_metadata
 from services.transcoder.rendition import Limits, RenderOptions, Rendition, Unrenderable
@@ -18,6 +18,7 @@ from services.transcoder.webp import MOST_PIXELS_A_SIDE
 
 ONE_PICTURE = {Format.TIFF, Format.ICO}
 """Their frames are pages and sizes."""
+TEXTLESS = "drawn without its text: no font is opened where hostile images are"
 WEBP = SHOWN_BY_BROWSERS[Format.WEBP]
 
 
@@ -44,7 +45,8 @@ def _rendered(data: bytes, known: Format, options: RenderOptions) -> Rendition:
             gif = parse(data, options.limits)
             return _animation(lambda: GifSource(data, gif), len(data), options)
         case Format.SVG:
-            return _still(*_decoded(draw(data, options.limits), options), len(data), options)
+            drawn = _still(*_decoded(draw(data, options.limits), options), len(data), options)
+            return msgspec.structs.replace(drawn, notes=(*drawn.notes, *([TEXTLESS] if has_text(data) else [])))
         case _:
             return _opened(data, known, options)
 

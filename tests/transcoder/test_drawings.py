@@ -8,6 +8,7 @@ from PIL import Image
 from services.transcoder import Unrenderable, transcode
 from services.transcoder.drawings import size
 from services.transcoder.sniff import Format, sniff
+from services.transcoder.transcode import TEXTLESS
 
 SVG = '<svg xmlns="http://www.w3.org/2000/svg" {}><rect width="100%" height="100%" fill="#f00"/></svg>'
 
@@ -32,6 +33,13 @@ def test_a_drawing_becomes_a_webp_of_its_size_and_colours() -> None:
     rendition = transcode(SVG.format('width="20" height="10"').encode())
     image = Image.open(BytesIO(rendition.data)).convert("RGB")
     assert (rendition.content_type, image.size, image.getpixel((5, 5))) == ("image/webp", (20, 10), (255, 0, 0))
+
+
+def test_a_drawing_whose_text_is_left_out_says_so() -> None:
+    plain = transcode(SVG.format('width="40" height="20"').encode())
+    worded = transcode(SVG.format('width="40" height="20"').replace("</svg>", "<text y='15'>ab</text></svg>").encode())
+    assert worded.data == plain.data
+    assert (worded.notes, plain.notes) == ((*plain.notes, TEXTLESS), plain.notes)
 
 
 @pytest.mark.parametrize(
