@@ -36,11 +36,14 @@ async def serve_object(request: AnyRequest, name: FromPath[str], api: ApiParts) 
     path = api.settings.data / "objects" / match["account"] / match["day"] / f"{match['hash']}.{match['extension']}"
     tag = f'"{match["hash"]}"'
     headers = {"ETag": tag, "Cache-Control": "public, max-age=31536000, immutable", "Accept-Ranges": "bytes"}
-    if tag in request.headers.get("if-none-match", ""):
+    known = request.headers.get("if-none-match", "")
+    if tag in known:
         return Response(b"", status_code=304, headers=headers)
     size = await asyncio.to_thread(_size, path)
     if size is None:
         raise NotFoundException("no such image: it was never stored here, or it was removed")
+    if known.strip() == "*":
+        return Response(b"", status_code=304, headers=headers)
     part = wanted_part(request.headers.get("range", ""), size) if _range_counts(request, tag) else None
     if part:
         headers["Content-Range"] = f"bytes {part.start}-{part.end - 1}/{size}"

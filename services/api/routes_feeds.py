@@ -27,8 +27,8 @@ _HEADER_VALUE = re.compile(r"[\x20-\x7e]{0,4000}")
 _USER = re.compile(r"//[^/?#]*@")
 _PROXY = re.compile(r"https?://[^/?#]+/?")
 _FORBIDDEN_HEADERS = frozenset({"host", "content-length", "transfer-encoding", "connection"})
-LARGEST_OPML = 4 * 1024 * 1024  # bytes: thousands of feeds
-TextField = Annotated[str, msgspec.Meta(max_length=1_000)]
+LARGEST_OPML = 8 * 1024 * 1024  # bytes: as many feeds as one import takes
+TextField = Annotated[str, msgspec.Meta(max_length=opml.LONGEST_NAME)]
 
 
 class Subscribe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -6,7 +6,7 @@ import re
 from email.utils import formatdate, parsedate_to_datetime
 from typing import Annotated, Any
 
-from litestar import Response, get
+from litestar import Response, get, route
 from litestar.exceptions import NotAuthorizedException, NotFoundException
 from litestar.params import FromPath, QueryParameter
 from litestar.response import Redirect
@@ -27,7 +27,7 @@ _LINE = [articles.c[name] for name in ("request_id", "link_md5", "created_ms", "
 _NAME = re.compile(r"/?([A-Za-z0-9_-]{1,64})\.(atom|rss|json)")
 
 
-@get("/feeds/{name:path}", opt={"public": True}, include_in_schema=False)
+@route("/feeds/{name:path}", http_method=["GET", "HEAD"], opt={"public": True}, include_in_schema=False)
 async def read_mirrored_feed(request: AnyRequest, name: FromPath[str], api: ApiParts) -> Response[bytes]:
     """Return a feed with its images from the CDN; by its token, or by its id where the api itself is open to you."""
     match = _NAME.fullmatch(name)
@@ -42,7 +42,9 @@ async def read_mirrored_feed(request: AnyRequest, name: FromPath[str], api: ApiP
     }
     if _unchanged(request, kept.tag, kept.updated_ms):
         return Response(b"", status_code=304, headers=headers)
-    return Response(kept.data, headers=headers, media_type=f"{TYPES[match[2]]}; charset=utf-8")
+    headers["Content-Length"] = str(len(kept.data))
+    body = b"" if request.method == "HEAD" else kept.data
+    return Response(body, headers=headers, media_type=f"{TYPES[match[2]]}; charset=utf-8")
 
 
 def no_such_mirror() -> NotFoundException:

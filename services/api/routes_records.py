@@ -10,9 +10,11 @@ from litestar.params import FromPath, JSONBody, QueryParameter
 from sqlalchemy import select
 
 from services.api.problems import JSON
+from services.api.routes_feeds import feed_row
 from services.api.services import Api, ApiParts
 from services.api.tables import polls
 from services.api.wire import Record
+from shared.errors import Reject
 
 LONGEST_WAIT = 600.0  # seconds
 
@@ -21,9 +23,10 @@ Wait = Annotated[float, QueryParameter(ge=0, le=LONGEST_WAIT, description="Secon
 
 
 class FetchRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Which feed to poll now."""
+    """Which feed to poll now: by its address, or by its id where it is known."""
 
-    url: Annotated[str, msgspec.Meta(min_length=1, max_length=8_192, description="The feed's address.")]
+    url: Annotated[str, msgspec.Meta(min_length=1, max_length=8_192, description="The feed's address.")] | None = None
+    feed: Annotated[int, msgspec.Meta(ge=1, lt=2**31, description="The feed's id.")] | None = None
     wait: Annotated[
         float, msgspec.Meta(ge=0, le=LONGEST_WAIT, description="Seconds to wait for the record; 0: not at all.")
     ] = 0
@@ -43,8 +46,10 @@ _ACCEPTED = ResponseSpec(Accepted, description="Not complete yet; the record wil
 @post("/api/fetches", status_code=200, responses={200: _RECORD, 202: _ACCEPTED})
 async def fetch(data: JSONBody[FetchRequest], api: ApiParts) -> Response[bytes] | Response[Accepted]:
     """Poll a feed now and wait for its record; whoever asks while a poll is open gets that one."""
-    feed = await api.feeds.get_or_add(data.url)
-    request_id = await api.asking.ask(feed)
+    if (data.url is None) == (data.feed is None):
+        raise Reject("say which feed: either its 'url' or its 'feed', the id")
+    row = await api.feeds.get_or_add(data.url) if data.url is not None else await feed_row(api, data.feed or 0)
+    request_id = await api.asking.ask(row)
     return await _record_or_accepted(api, request_id, data.wait)
 
 

@@ -205,3 +205,13 @@ async def test_a_real_reader_reads_it(site: Site, tmp_path: Path) -> None:
     one = contents[ONE.link]
     assert one
     assert mirrored("a.gif").url in one.value
+
+
+async def test_a_reader_may_look_at_the_head_alone(site: Site) -> None:
+    feed, _ = await told(site)
+    whole, head = [await site.client.request(method, f"/feeds/{feed}.atom") for method in ("GET", "HEAD")]
+
+    assert (head.status_code, head.content) == (200, b"")
+    assert [head.headers[name] for name in ("etag", "content-length", "content-type")] == [
+        whole.headers[name] for name in ("etag", "content-length", "content-type")
+    ]

@@ -6,6 +6,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from services.api import opml
+from shared.errors import Reject
 from shared.feeds import decode_config
 from shared.memory import MemoryBus
 from shared.messages import FeedFacts
@@ -43,6 +44,19 @@ async def test_a_feed_at_a_private_address_that_is_allowed_is_subscribed_to(
         answer = await site.client.post("/api/feeds", json={"url": "http://10.1.2.3:8080/feed.xml"})
 
     assert answer.status_code == 201
+
+
+async def test_a_feed_is_polled_by_its_id_with_the_user_that_only_we_know(site: Site) -> None:
+    feed = (await site.client.post("/api/feeds", json={"url": "http://a:b@site.example/feed.xml"})).json()
+    await next_due(site.bus)
+    await site.client.post("/api/fetches", json={"feed": feed["id"]})
+    codes = [
+        (await site.client.post("/api/fetches", json=which)).status_code
+        for which in ({"feed": 99}, {}, {"feed": feed["id"], "url": FEED_URL})
+    ]
+
+    assert len((await site.client.get("/api/feeds")).json()["feeds"]) == 1
+    assert codes == [404, 400, 400]
 
 
 @pytest.mark.parametrize("path", ["/api/feeds", "/api/fetches", "/api/images/retry", "/api/tokens"])
@@ -227,6 +241,31 @@ def test_folders_are_exported_no_deeper_than_they_are_imported() -> None:
     (again,) = opml.parse(opml.render("Deep", [deep]))
 
     assert again.folder == "/".join(["x"] * 20)
+
+
+@pytest.mark.parametrize("encoding", ["gb2312", "GBK", "big5", "shift_jis", "euc-kr", "utf-16", "latin-1", "utf-8"])
+def test_an_opml_file_may_be_in_any_encoding(encoding: str) -> None:
+    title = "\u65b0" if encoding != "latin-1" else "\u00fc"
+    outline = f'<outline text="{title}" xmlUrl="{FEED_URL}"/>'
+    text = f'<?xml version="1.0" encoding="{encoding}"?><opml><body>{outline}</body></opml>'
+
+    assert [each.title for each in opml.parse(text.encode(encoding))] == [title]
+
+
+@pytest.mark.parametrize("encoding", ["rot13", "hex_codec", "utf-7", "no-such"])
+def test_an_opml_file_in_no_encoding_is_refused(encoding: str) -> None:
+    with pytest.raises(Reject, match="no OPML file"):
+        opml.parse(f'<?xml version="1.0" encoding="{encoding}"?><opml><body>+</body></opml>'.encode())
+
+
+def test_names_and_folders_are_as_long_as_they_may_be_elsewhere() -> None:
+    long = "a" * 250_000
+    text = (
+        f'<outline text="{long}"><outline text="b"><outline text="{long}\x9b" xmlUrl="{FEED_URL}"/></outline></outline>'
+    )
+    (found,) = opml.parse(f"<opml><body>{text}</body></opml>".encode())
+
+    assert (len(found.title), len(found.folder)) == (1_000, 1_000)
 
 
 def test_outlines_of_feeds_within_feeds_are_followed_as_deep_as_folders() -> None:

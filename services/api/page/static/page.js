@@ -87,7 +87,7 @@ const actions = {
     tell();
   },
   async poll(button) {
-    const { requestId } = await send("POST", "/api/fetches", JSON.stringify({ url: button.dataset.url }));
+    const { requestId } = await send("POST", "/api/fetches", JSON.stringify({ feed: Number(button.dataset.feed) }));
     location.href = `/record/${requestId}`;
   },
   async pause(button) {
