@@ -198,7 +198,10 @@ def opml_file(name: str, data: bytes) -> Response[bytes]:
 
 async def mirrored_opml(api: Api) -> bytes:
     """Return the mirrored feeds as an OPML 2.0 file."""
-    outlines = [_subscription(row, mirror_urls(api, row)["atom"]) for row in await _all(api)]
+    outlines = [
+        msgspec.structs.replace(_subscription(row, without_user(row.url)), url=mirror_urls(api, row)["atom"])
+        for row in await _all(api)
+    ]
     return opml.render("Halftone: mirrored feeds", outlines)
 
 
@@ -287,6 +290,8 @@ def view(api: Api, row: FeedRow) -> FeedView:
     headers = msgspec.json.decode(row.headers, type=dict[str, str])
     values |= {"name": row.name or row.title, "header_names": sorted(headers), "mirrored": mirror_urls(api, row)}
     values["url"] = without_user(row.url)
+    if row.paused or not row.subscribed:
+        values["next_ms"] = None
     values["proxy"] = row.proxy and _USER.sub("//***@", row.proxy)
     return FeedView(**values)
 
@@ -303,7 +308,7 @@ async def _all(api: Api) -> list[FeedRow]:
 
 
 def _subscription(row: FeedRow, url: str) -> opml.Subscription:
-    return opml.Subscription(url=url, title=row.name or row.title, site=row.link, folder=row.folder)
+    return opml.Subscription(url=url, title=row.name or row.title or url, site=row.link, folder=row.folder)
 
 
 def _unless_set(column: ColumnElement[str], value: str) -> ColumnElement[str]:

@@ -191,6 +191,13 @@ async def test_all_mirrored_feeds_import_at_once(site: Site) -> None:
     assert 'text="Tech"' in answer.text
 
 
+async def test_a_mirrored_feed_that_never_worked_has_its_sources_name_there(site: Site) -> None:
+    await site.client.post("/api/feeds", json={"url": "http://a:b@site.example/gone.xml"})
+    answer = await site.client.get("/mirrored.opml")
+
+    assert 'title="http://site.example/gone.xml"' in answer.text
+
+
 async def test_a_real_reader_reads_it(site: Site, tmp_path: Path) -> None:
     number, _ = await told(site)
     answer = await site.client.get(f"/feeds/{number}.atom")

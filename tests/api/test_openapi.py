@@ -61,5 +61,6 @@ async def test_the_document_is_openapi_3_1_and_its_page_needs_no_other_site(site
 
     assert document["openapi"].startswith("3.1")
     assert all(path in page for path in document["paths"])
+    assert all(f"<code>{field}</code>" in page for field in ("interval_s", "folder", "requestId", "scope"))
     assert not re.search(r"""(?:src|href)=["']https?:""", page)
     assert {"/api/fetches", "/api/feeds", "/api/articles", "/api/images/retry"} <= set(document["paths"])

@@ -209,6 +209,19 @@ async def test_an_import_keeps_folders_and_names_what_it_refuses(site: Site) -> 
     assert [(feed["folder"], feed["name"]) for feed in feeds] == [("News/Tech", "One"), ("News", "Zwei")]
 
 
+@pytest.mark.parametrize("change", [{"paused": True}, {"subscribed": False}])
+async def test_a_feed_that_is_polled_no_more_has_no_next_poll(site: Site, change: dict[str, bool]) -> None:
+    number = (await site.client.post("/api/feeds", json={"url": FEED_URL})).json()["id"]
+    request_id = f"{0:032x}_{number}"
+    await site.say(polled(request_id, feed=number, next_ms=2_000_000_000_000))
+    await site.record(request_id)
+    before = (await site.client.get(f"/api/feeds/{number}")).json()["next_ms"]
+    await site.client.patch(f"/api/feeds/{number}", json=change)
+
+    assert before == 2_000_000_000_000
+    assert (await site.client.get(f"/api/feeds/{number}")).json()["next_ms"] is None
+
+
 async def test_an_import_renames_and_moves_no_feed_that_has_a_name_and_a_folder(site: Site) -> None:
     await site.client.post("/api/feeds", json={"url": "http://site.example/1.xml", "name": "Mine", "folder": "Own"})
     await site.client.post("/api/feeds", json={"url": "http://site.example/2.xml", "name": "Mine, too"})

@@ -1,5 +1,6 @@
 """The API's documentation for people, made from its OpenAPI document; nothing is loaded from elsewhere."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import msgspec
@@ -8,9 +9,11 @@ from litestar import Response, get
 from services.api.page.rendering import page
 from services.api.requests import AnyRequest
 
+_LIMITS = {"minimum": "from", "maximum": "to", "exclusiveMaximum": "below", "maxLength": "characters at the most:"}
+
 
 class Parameter(msgspec.Struct, frozen=True):
-    """One parameter of an operation."""
+    """One parameter of an operation, or one field of its body."""
 
     name: str
     place: str
@@ -25,7 +28,6 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     path: str
     text: str
     parameters: list[Parameter]
-    body: str  # its schema's name; empty: none
     answers: list[str]  # statuses
 
 
@@ -37,13 +39,13 @@ async def docs_page(request: AnyRequest) -> Response[str]:
 
 def operations(document: dict[str, Any]) -> list[Operation]:
     """Return the operations of an OpenAPI document, by path."""
+    schemas = document.get("components", {}).get("schemas", {})
     return [
         Operation(
             method=method.upper(),
             path=path,
             text=each.get("description") or each.get("summary", ""),
-            parameters=[_parameter(parameter) for parameter in each.get("parameters", [])],
-            body=_body(each),
+            parameters=[*map(_parameter, each.get("parameters", [])), *_fields(each, schemas)],
             answers=sorted(each.get("responses", {})),
         )
         for path, methods in sorted(document["paths"].items())
@@ -52,12 +54,22 @@ def operations(document: dict[str, Any]) -> list[Operation]:
 
 
 def _parameter(parameter: dict[str, Any]) -> Parameter:
-    text = parameter.get("description") or parameter.get("schema", {}).get("description", "")
+    schema = parameter.get("schema", {})
+    text = parameter.get("description") or schema.get("description") or _kind(schema)
     return Parameter(parameter["name"], parameter["in"], bool(parameter.get("required")), text)
 
 
-def _body(operation: dict[str, Any]) -> str:
+def _fields(operation: dict[str, Any], schemas: dict[str, Any]) -> Iterator[Parameter]:
     for content in operation.get("requestBody", {}).get("content", {}).values():
-        reference: str = content.get("schema", {}).get("$ref", "")
-        return reference.rpartition("/")[2].rpartition("_")[2]
-    return ""
+        schema = schemas.get(content.get("schema", {}).get("$ref", "").rpartition("/")[2], {})
+        for name, field in schema.get("properties", {}).items():
+            yield Parameter(name, "body", name in schema.get("required", []), field.get("description") or _kind(field))
+
+
+def _kind(schema: dict[str, Any]) -> str:
+    """Say what a schema without a description takes."""
+    kinds = [_kind(each) for each in schema.get("oneOf", schema.get("anyOf", []))]
+    if "type" in schema:
+        kinds.append(str(schema["type"]))
+    limits = [f"{word} {schema[name]}" for name, word in _LIMITS.items() if name in schema]
+    return " or ".join(kinds) + (f", {', '.join(limits)}" if limits else "")

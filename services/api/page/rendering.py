@@ -16,7 +16,7 @@ from shared.urls import resolve
 
 HERE = Path(__file__).parent
 TYPES = {"css": "text/css", "js": "text/javascript", "svg": "image/svg+xml"}
-HTML = "text/html; charset=utf-8"
+HTML = "text/html"  # Litestar says the character set
 
 _PLACES = {"overview": "/", "articles": "/articles", "accounts": "/accounts", "add": "/add"}
 _files = {path.name: path.read_bytes() for path in (HERE / "static").iterdir() if path.suffix[1:] in TYPES}

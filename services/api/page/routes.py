@@ -40,7 +40,13 @@ async def overview(api: ApiParts) -> Response[str]:
     numbers = await api.counter.numbers()
     records = await record_lines(api, limit=RECORDS_SHOWN)
     shown = await _feeds(api)
-    return page("overview", numbers=numbers, records=records, feeds=shown, names={feed.id: feed.name for feed in shown})
+    return page(
+        "overview",
+        numbers=numbers,
+        records=records,
+        feeds=shown,
+        names={feed.id: feed.name or feed.url for feed in shown},
+    )
 
 
 @get("/feed/{feed_id:int}", include_in_schema=False)
