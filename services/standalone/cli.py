@@ -2,12 +2,12 @@
 
 import os
 import sys
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from cyclopts import App, CycloptsError, Parameter
+from cyclopts import App, CycloptsError, Parameter, Token
 from cyclopts.validators import Number
 
 from shared.errors import HalftoneError
@@ -27,7 +27,13 @@ def _check_host(_: Any, host: str) -> None:
         raise ValueError("an empty host would be every address: say 0.0.0.0 if that is meant")
 
 
-Data = Annotated[Path, Parameter(help="Data directory.", env_var="HALFTONE_DATA")]
+def _data(_: Any, tokens: Sequence[Token]) -> Path:
+    if not tokens[0].value.strip():
+        raise ValueError("an empty data directory would be the current one: say . if that is meant")
+    return Path(tokens[0].value)
+
+
+Data = Annotated[Path, Parameter(help="Data directory.", env_var="HALFTONE_DATA", converter=_data)]
 AllowHost = Annotated[
     tuple[str, ...],
     Parameter(

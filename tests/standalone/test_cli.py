@@ -39,6 +39,7 @@ def ended_with(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> str:
         ("dlq drop 9223372036854775808", "Must be < 9223372036854775808"),
         ("up --allow-host a..b:80", "'a..b:80' is not HOST:PORT"),
         ("up --host=", "an empty host would be every address"),
+        ("up --data=", "an empty data directory would be the current one"),
     ],
 )
 def test_a_value_that_cannot_be_is_refused(monkeypatch: pytest.MonkeyPatch, command: str, said: str) -> None:
