@@ -62,6 +62,7 @@ async def open_database(url: str, data: Path) -> Database:
         if url:
             return await _migrated(_postgres(url) if url.startswith("postgresql") else _sqlite(url))
         async with _alone(data):
+            await asyncio.to_thread(_keep_private, data / "halftone.db")
             return await _migrated(_sqlite(f"sqlite+aiosqlite:///{data / 'halftone.db'}"))
     except (OSError, SQLAlchemyError) as error:
         shown = url.rpartition("@")[2] or data / "halftone.db"
@@ -103,6 +104,12 @@ async def _alone(data: Path) -> AsyncGenerator[None]:
     with (data / "halftone.lock").open("w") as file:
         await asyncio.to_thread(fcntl.flock, file, fcntl.LOCK_EX)
         yield
+
+
+def _keep_private(file: Path) -> None:
+    """Have nobody else on this machine read it: it holds feeds' passwords. What SQLite puts beside it is like it."""
+    file.touch(mode=0o600)
+    file.chmod(0o600)
 
 
 async def _migrated(database: Database) -> Database:

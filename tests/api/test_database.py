@@ -1,6 +1,7 @@
 """The database: migrated as the tables say, by one process at a time, and kept from growing for ever."""
 
 import asyncio
+import stat
 import subprocess
 import sys
 import time
@@ -55,6 +56,17 @@ async def test_a_current_database_is_opened_without_alembic(migrated: Path) -> N
 
 async def test_a_new_database_is_migrated(tmp_path: Path) -> None:
     assert await is_alembic_loaded(tmp_path) is True
+
+
+async def test_nobody_else_on_this_machine_reads_the_database(tmp_path: Path) -> None:
+    database = await open_database("", tmp_path)
+    async with database.write() as connection:
+        await connection.execute(select(1))
+        names = ("halftone.db", "halftone.db-wal", "halftone.db-shm")
+        modes = [stat.S_IMODE((tmp_path / name).stat().st_mode) for name in names]
+    await database.close()
+
+    assert modes == [0o600] * 3
 
 
 async def is_alembic_loaded(data: Path) -> bool:
