@@ -29,12 +29,18 @@ Since = Annotated[int | None, QueryParameter(ge=0, lt=LARGEST_ID, description="O
 async def follow_events(
     request: Request[None, None, State], api: ApiParts, subjects: Subjects = None, after: Since = None
 ) -> ServerSentEvent:
-    """Follow events; `Last-Event-ID` (or `after`) resumes behind that one, without: from now on."""
+    """Follow events; `Last-Event-ID` (or `after`) resumes behind that one, without: from now on.
+
+    An id that this database never gave out resumes at its first event.
+    """
     if api.following.full:
         raise ServiceUnavailableException("as many as can be served follow the events already: try again later")
+    newest = await _newest(api)
     start = _last_event_id(request.headers.get("last-event-id")) if after is None else after
     if start is None:
-        start = await _newest(api)
+        start = newest
+    elif start > newest:  # another database gave it out: whoever has it has seen nothing of this one
+        start = 0
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
     return ServerSentEvent(_follow(request, api, start, subjects or []), headers=headers)
 

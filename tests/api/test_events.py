@@ -55,6 +55,13 @@ async def test_a_poll_is_told_as_it_happens(site: Site) -> None:
     assert all("body" not in data.get("article", {}) for _, _, data in events)
 
 
+async def test_a_client_of_another_database_begins_with_the_first_event(site: Site) -> None:
+    await told(site)
+    events = await take(site, 2, after=10**9)
+
+    assert [number for number, _, _ in events] == [1, 2]
+
+
 async def test_a_client_that_was_cut_off_misses_nothing_and_sees_nothing_twice(site: Site) -> None:
     told_all = 150
 
