@@ -14,7 +14,7 @@ from rich.text import Text
 from services.standalone.administration import administration
 from services.uploader.accounts import load_accounts
 from services.uploader.accounts_table import AccountRow, accounts_table
-from services.uploader.checks import Checked, check_accounts
+from services.uploader.checks import PUBLIC_URL, Checked, check_accounts
 from services.uploader.settings import UploaderSettings
 from services.uploader.uploader import Uploader
 from shared.errors import HalftoneError
@@ -66,7 +66,12 @@ async def check(data: Path) -> None:
         print(_line(each))
     failed = sum(bool(each.failure) for each in checked)
     if failed:
-        raise Unwell(f"{failed} of {len(checked)} storage accounts failed")
+        public = any(each.failure.startswith(PUBLIC_URL) for each in checked)
+        base = load(UploaderSettings).public_url
+        advice = (
+            f"; URLs of local accounts begin with HALFTONE_PUBLIC_URL: is {base} the api's address?" if public else ""
+        )
+        raise Unwell(f"{failed} of {len(checked)} storage accounts failed{advice}")
 
 
 def _line(checked: Checked) -> str:

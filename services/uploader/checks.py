@@ -14,6 +14,7 @@ from services.uploader.stores.store import Store
 from shared.errors import HalftoneError, Retry
 
 PROBES_DAY = "1970/01/01"  # a day that no poll has: nobody takes a probe for an image
+PUBLIC_URL = "public URL"  # the step that asks for it
 LOOK_SECONDS = 1.0
 _ONE_PIXEL = bytes.fromhex("56503820180000003001009d012a010001000cc0ce25a400037000feebae0000")
 
@@ -56,7 +57,7 @@ async def _failure(store: Store, patience: float) -> str:
             step = "read back"
             if await store.get(name) != data:
                 raise Retry("other bytes came back")
-            step = "public URL"
+            step = PUBLIC_URL
             await _seen(url, data, patience)
         finally:
             await store.delete(name)

@@ -11,6 +11,7 @@ import pytest
 
 from services.standalone.accounts import Unwell, check, show_accounts
 from services.uploader.accounts import load_accounts
+from services.uploader.checks import check_accounts
 from services.uploader.health import failed
 from services.uploader.uploader import Uploader
 from shared.nats import NatsBus
@@ -97,3 +98,12 @@ async def test_an_account_that_fails_the_check_is_told_in_a_line_and_counted(
     assert len(failed) == 1
     assert failed[0].startswith(in_the_way)
     assert "FAIL  check: " in failed[0]
+
+
+async def test_accounts_at_an_address_that_nobody_serves_name_the_setting(
+    data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HALFTONE_PUBLIC_URL", "http://127.0.0.1:1")
+    monkeypatch.setattr("services.standalone.accounts.check_accounts", partial(check_accounts, patience=0))
+    with pytest.raises(Unwell, match=r"4 of 4 .+ HALFTONE_PUBLIC_URL: is http://127\.0\.0\.1:1 the api's address"):
+        await check(data)
