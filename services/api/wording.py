@@ -66,11 +66,14 @@ class Wording(msgspec.Struct, frozen=True):
         return self._attempt(len(attempts), attempts[-1]) if attempts else ""
 
     def failure(self, attempts: Sequence[Attempt], reason: str) -> str:
-        """Return every attempt with what came of it, then the reason."""
+        """Return every attempt with what came of it, then what the reason says beyond that."""
         tried = [
             f"{self._attempt(number, attempt)}: {attempt.reason or attempt.status}"
             for number, attempt in enumerate(attempts, 1)
         ]
+        said = "; ".join(dict.fromkeys(attempt.reason for attempt in attempts))
+        if said and reason.startswith(said):
+            return "; ".join(tried) + reason.removeprefix(said)
         return "; ".join([*tried, reason])
 
     def _attempt(self, number: int, attempt: Attempt) -> str:

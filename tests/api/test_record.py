@@ -9,7 +9,7 @@ import pytest
 from services.api import record
 from services.api.facts import Facts, FeedRow, PollFacts, Settled, Use
 from services.api.wording import size, wording
-from shared.messages import Article, FeedPolled
+from shared.messages import Article, Attempt, FeedPolled
 from tests.api.builders import STARTED, article, failed, mirrored, polled, wanted
 from tests.api.contract import RECORD, check_identities, check_keys
 
@@ -178,6 +178,14 @@ def test_a_failed_image_tells_every_attempt_and_the_reason() -> None:
         failure["extra22GetBytesInfo"]
         == "1. no referer: HTTP 403; 2. article: HTTP 404; every attempt was answered with an error"
     )
+
+
+def test_what_the_attempts_have_said_is_not_said_again() -> None:
+    attempts = [Attempt(way=way, status=404, reason="it answered HTTP 404") for way in ("no-referer", "article")]
+    failure = wording("en", "UTC").failure(attempts, "it answered HTTP 404 (given up after 5 tries)")
+
+    assert failure.count("HTTP 404") == 2
+    assert failure.endswith("it answered HTTP 404 (given up after 5 tries)")
 
 
 def test_an_image_still_open_at_the_deadline_failed_for_that_reason() -> None:
