@@ -149,10 +149,6 @@ class Bus(Protocol):
         """Return the feeds that have a schedule or a due message waiting."""
         ...
 
-    async def waits(self, message: FeedDue) -> bool:
-        """Tell whether the feed's due message is this one, in hand or not: said again, its tries would begin anew."""
-        ...
-
     async def unschedule(self, feed: int) -> None:
         """Drop the feed's waiting schedule and due message."""
         ...

@@ -12,6 +12,7 @@ from shared.bus import Bus
 from shared.messages import FeedDue
 
 REPEAT_SECONDS = 10.0  # a feed has one waiting FeedDue: the schedule's may have taken the place of ours
+REPEAT_AT_LEAST_SECONDS = 120.0
 
 
 class Asking:
@@ -36,21 +37,24 @@ class Asking:
                 return request_id
 
     async def repeat(self) -> None:
-        """Say again what was asked for a while ago, or by a clock that was wrong, is not answered and waits no more."""
+        """Say again what was asked for a while ago, or by a clock that was wrong, and is not answered.
+
+        The pauses double: each time the fetcher's tries begin anew, and a poll that cannot be made needs all of them.
+        """
         now = _now()
-        wait = int(REPEAT_SECONDS * 1000)
+        wait, longest = int(REPEAT_SECONDS * 1000), int(REPEAT_AT_LEAST_SECONDS * 1000)
+        doubled = now - polls.c.due_ms >= polls.c.due_ms - polls.c.started_ms
+        due = (polls.c.due_ms < now - wait) & (doubled | (polls.c.due_ms < now - longest))
         async with self._database.write() as connection:
             again = await connection.execute(
                 update(polls)
-                .where(polls.c.open, polls.c.asked, ~polls.c.due_ms.between(now - wait, now + wait))
+                .where(polls.c.open, polls.c.asked, due | (polls.c.due_ms > now + wait))
                 .values(due_ms=now)
                 .returning(polls.c.feed, polls.c.request_id)
             )
             rows = again.all()
         for row in rows:
-            due = FeedDue(feed=row.feed, request_id=row.request_id)
-            if not await self._bus.waits(due):
-                await self._bus.publish(due)
+            await self._bus.publish(FeedDue(feed=row.feed, request_id=row.request_id))
 
 
 def _new_row(feed: int, deadline: float) -> dict[str, object]:

@@ -57,10 +57,6 @@ class MemoryBus:
         waiting = {int(subject.rsplit(".", 1)[1]) for subject in self._streams["FEEDS"].subjects()}
         return waiting | set(self._schedules)
 
-    async def waits(self, message: FeedDue) -> bool:
-        """See `Bus.waits`."""
-        return self._streams["FEEDS"].last(message.subject) == encode(message)
-
     async def unschedule(self, feed: int) -> None:
         """See `Bus.unschedule`."""
         self._drop_schedule(feed)

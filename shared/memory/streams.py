@@ -38,10 +38,6 @@ class MemoryStream:
         """The subjects that hold a message."""
         return {message.subject for message in self._messages.values()}
 
-    def last(self, subject: str) -> bytes | None:
-        """The newest message of the subject, None where there is none."""
-        return next((message.data for message in reversed(self._messages.values()) if message.subject == subject), None)
-
     def add(self, subject: str, data: bytes, headers: Mapping[str, str]) -> bool:
         """Keep the message unless it is a repeat or refused; say whether it was kept."""
         if self._repeat(headers.get("Nats-Msg-Id")):

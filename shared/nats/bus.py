@@ -18,7 +18,7 @@ import nats.errors
 import structlog
 from nats.aio.client import Client
 from nats.js import JetStreamContext
-from nats.js.errors import APIError, NotFoundError
+from nats.js.errors import APIError
 
 from shared import metrics, tracing
 from shared.bus import Answer, BusUnavailable, NoReply, Oversized
@@ -155,17 +155,6 @@ class NatsBus:
             subjects += page
             if not page or len(subjects) >= info.get("total", 0):
                 return {int(subject.rsplit(".", 1)[1]) for subject in subjects}
-
-    async def waits(self, message: FeedDue) -> bool:
-        """See `Bus.waits`."""
-
-        async def attempt() -> bytes | None:
-            try:
-                return (await self.js.get_last_msg(FEEDS.name, message.subject)).data
-            except NotFoundError:
-                return None
-
-        return await self.patiently(attempt, f"look at {message.subject}") == encode(message)
 
     async def unschedule(self, feed: int) -> None:
         """See `Bus.unschedule`."""

@@ -1,6 +1,7 @@
 """The assembler: any order, any repetition, deadlines, late facts, a crash in between, on both databases."""
 
 import asyncio
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from random import Random
@@ -17,7 +18,7 @@ from shared.bus import Bus
 from shared.feeds import FeedConfig, decode_config
 from shared.memory import MemoryBus
 from shared.messages import FeedFacts, Message, RecordCompleted, decode, encode
-from shared.topology import FEED_CONFIGS, FETCHER
+from shared.topology import FEED_CONFIGS
 from tests.api.builders import SITE, STARTED, article, failed, found, mirrored, polled, updated, wanted
 from tests.api.contract import RECORD, check_identities, check_keys
 from tests.api.postgres import new_database
@@ -316,22 +317,28 @@ async def test_a_question_that_got_lost_is_asked_again(site: Site, monkeypatch: 
     assert (await next_due(site.bus)).request_id == first.request_id
 
 
-async def test_a_question_that_waits_with_the_fetcher_is_not_said_again(
-    site: Site, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.parametrize(
+    ("said_ago", "asked_ago", "again"),
+    [
+        (9, 9, False),
+        (11, 11, True),
+        (11, 21, True),
+        (11, 31, False),
+        (21, 31, True),
+        (119, 400, False),
+        (121, 400, True),
+    ],
+)
+async def test_the_pauses_between_repeats_double(site: Site, said_ago: int, asked_ago: int, *, again: bool) -> None:
     await site.client.post("/api/fetches", json={"url": f"{SITE}/feed.xml"})
-    mailbox = site.bus.mailbox(FETCHER)
-    first = await asyncio.wait_for(mailbox.receive(), 5)
-    assert first
-    monkeypatch.setattr("services.api.asking.REPEAT_SECONDS", 0)
-    await asyncio.sleep(0.01)
+    first = await next_due(site.bus)
+    now = int(time.time() * 1000)
+    values = {"due_ms": now - said_ago * 1000, "started_ms": now - asked_ago * 1000}
+    async with site.running.api.database.write() as connection:
+        await connection.execute(update(polls).values(values))
     await site.running.api.asking.repeat()
-    await first.nak(0)
-    again = await asyncio.wait_for(mailbox.receive(), 5)
-    await mailbox.close()
 
-    assert again
-    assert (again.sequence, again.tries) == (first.sequence, 2)
+    assert await site.bus.scheduled() == ({first.feed} if again else set())
 
 
 async def test_two_replicas_share_the_work(memory_bus: MemoryBus, tmp_path: Path, postgres: str) -> None:

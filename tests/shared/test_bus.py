@@ -108,17 +108,6 @@ async def test_a_new_schedule_replaces_the_feeds_old_one(bus: Bus) -> None:
     assert decode(delivery.data) == FeedDue(feed=7, request_id="soon")
 
 
-async def test_a_due_message_waits_until_it_is_settled_or_replaced(bus: Bus) -> None:
-    asked, other = FeedDue(feed=7, request_id="asked"), FeedDue(feed=7)
-    assert not await bus.waits(asked)
-    await bus.publish(asked)
-    delivery = await asyncio.wait_for(bus.mailbox(FETCHER).receive(), 5)
-    assert delivery is not None
-    assert (await bus.waits(asked), await bus.waits(other)) == (True, False)
-    await bus.publish(other)
-    assert (await bus.waits(asked), await bus.waits(other)) == (False, True)
-
-
 async def test_an_unscheduled_feed_is_forgotten(bus: Bus) -> None:
     await bus.schedule(FeedDue(feed=7), datetime.now(UTC) + timedelta(hours=1))
     await bus.publish(FeedDue(feed=8))
