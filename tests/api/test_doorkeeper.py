@@ -8,7 +8,7 @@ import pytest
 
 from services.api.app import start
 from services.api.database import Database
-from services.api.doorkeeper import REMEMBERED_SECONDS, Doorkeeper
+from services.api.doorkeeper import Doorkeeper
 from services.api.settings import ApiSettings
 from services.api.tokens import check_token, list_tokens, new_token, revoke_token
 from shared.errors import Misconfigured, Reject
@@ -16,6 +16,14 @@ from shared.memory import MemoryBus
 from tests.api.builders import SITE
 from tests.api.running import Site, running_api
 from tests.api.stories import told
+
+REMEMBERED_SECONDS = 0.1
+
+
+@pytest.fixture(autouse=True)
+def short_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have tests not wait for what is remembered of tokens."""
+    monkeypatch.setattr("services.api.doorkeeper.REMEMBERED_SECONDS", REMEMBERED_SECONDS)
 
 
 def bearing(token: str) -> dict[str, str]:
