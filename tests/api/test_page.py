@@ -43,6 +43,18 @@ async def test_an_import_shows_how_far_it_is(browser: Browser, running: Site, tm
     await page.close()
 
 
+async def test_a_feed_is_polled_from_its_page_whatever_of_its_address_is_hidden(
+    browser: Browser, running: Site
+) -> None:
+    url = running.running.api.settings.url
+    feed = (await running.client.post("/api/feeds", json={"url": "http://a:b@site.example/feed.xml"})).json()
+    page = await browser.new_page()
+    await page.goto(f"{url}/feed/{feed['id']}")
+    await page.get_by_role("button", name="Poll now").click()
+    await page.wait_for_url(f"{url}/record/{feed['request_id']}")
+    await page.close()
+
+
 async def test_what_cannot_be_added_is_said_where_it_was_typed(browser: Browser, running: Site) -> None:
     page = await browser.new_page()
     await page.goto(f"{running.running.api.settings.url}/add")
