@@ -51,7 +51,7 @@ async def _follow(
     with api.following.place():
         yield ServerSentEventMessage(data=None, comment="ok", retry=2_000)
         silent = 0.0
-        while not api.tidings.over and await api.doorkeeper.still_lets_in(request):
+        while not api.tidings.over and await _may_go_on(request, api):
             rows = await api.following.after(position)
             for row in rows:
                 if not patterns or any(takes(pattern, row.subject) for pattern in patterns):
@@ -65,6 +65,11 @@ async def _follow(
             if silent >= SIGN_OF_LIFE_SECONDS:
                 silent = 0.0
                 yield ServerSentEventMessage(data=None, comment="still here")
+
+
+async def _may_go_on(request: Request[None, None, State], api: Api) -> bool:
+    """Tell whether the follower's token has its rights still; who leaves meanwhile breaks no connection off."""
+    return await asyncio.shield(asyncio.create_task(api.doorkeeper.still_lets_in(request)))
 
 
 def _until_next_look() -> float:

@@ -52,6 +52,7 @@ async def test_a_feed_is_polled_from_its_page_whatever_of_its_address_is_hidden(
     await page.goto(f"{url}/feed/{feed['id']}")
     await page.get_by_role("button", name="Poll now").click()
     await page.wait_for_url(f"{url}/record/{feed['request_id']}")
+    await expect(page.get_by_text("In progress.")).to_be_visible()
     await page.close()
 
 
