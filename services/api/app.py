@@ -87,6 +87,7 @@ class Running:
         await self._completer.close()
         self.api.tidings.close()
         await self._server.close()
+        await self.api.following.close()
         await self.api.database.close()
 
 

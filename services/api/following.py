@@ -1,14 +1,16 @@
 """Events for those who follow them: who stands at the same place shares one look into the database."""
 
 import asyncio
-from collections.abc import Generator, Sequence
+from collections.abc import Coroutine, Generator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import Row, select
 
 from services.api.database import Database
 from services.api.tables import events
+
+T = TypeVar("T")
 
 MOST = 1_000  # who may follow at the same time, on one replica
 AT_ONCE = 500  # events
@@ -22,6 +24,7 @@ class Following:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._looks: dict[int, asyncio.Task[Sequence[EventRow]]] = {}
+        self._begun: set[asyncio.Task[Any]] = set()
         self._places = MOST
 
     @property
@@ -42,9 +45,23 @@ class Following:
         """Return the first events behind this one, by their id."""
         look = self._looks.get(position)
         if look is None:
-            look = self._looks[position] = asyncio.create_task(self._look(position))
+            look = self._looks[position] = self._begin(self._look(position))
             look.add_done_callback(lambda _: self._looks.pop(position))
         return await asyncio.shield(look)  # others wait for it, too
+
+    async def unbroken(self, work: Coroutine[Any, Any, T]) -> T:
+        """Return what the work comes to; it goes on to its end when who waits for it leaves."""
+        return await asyncio.shield(self._begin(work))
+
+    async def close(self) -> None:
+        """Wait for the work that goes on: the database is to be closed."""
+        await asyncio.gather(*self._begun, return_exceptions=True)
+
+    def _begin(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+        task = asyncio.create_task(work)
+        self._begun.add(task)
+        task.add_done_callback(self._begun.discard)
+        return task
 
     async def _look(self, position: int) -> Sequence[EventRow]:
         statement = select(events).where(events.c.id > position).order_by(events.c.id).limit(AT_ONCE)

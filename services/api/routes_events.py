@@ -69,7 +69,7 @@ async def _follow(
 
 async def _may_go_on(request: Request[None, None, State], api: Api) -> bool:
     """Tell whether the follower's token has its rights still; who leaves meanwhile breaks no connection off."""
-    return await asyncio.shield(asyncio.create_task(api.doorkeeper.still_lets_in(request)))
+    return await api.following.unbroken(api.doorkeeper.still_lets_in(request))
 
 
 def _until_next_look() -> float:

@@ -8,7 +8,7 @@ import httpx
 import msgspec
 import pytest
 
-from services.api.following import EventRow, Following
+from services.api.following import MOST, EventRow, Following
 from services.api.routes_events import takes
 from tests.api.builders import article, found, mirrored, polled, wanted
 from tests.api.running import Site, eventually
@@ -122,7 +122,10 @@ async def test_followers_share_what_is_read_for_them(site: Site, monkeypatch: py
 
     monkeypatch.setattr(Following, "_look", counted)
     all_following = [asyncio.create_task(take(site, 9)) for _ in range(20)]
-    await asyncio.sleep(0.5)
+    following = site.running.api.following
+    async with asyncio.timeout(10):
+        while following._places > MOST - 20:  # noqa: ASYNC110 # pyright: ignore[reportPrivateUsage] - until all do
+            await asyncio.sleep(0.01)
     await told(site)
     taken = await asyncio.gather(*all_following)
 
