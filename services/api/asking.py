@@ -12,7 +12,7 @@ from shared.bus import Bus
 from shared.messages import FeedDue
 
 REPEAT_SECONDS = 10.0  # a feed has one waiting FeedDue: the schedule's may have taken the place of ours
-REPEAT_AT_LEAST_SECONDS = 120.0
+LONGEST_PAUSE_SECONDS = 120.0  # between two repeats
 
 
 class Asking:
@@ -42,7 +42,7 @@ class Asking:
         The pauses double: each time the fetcher's tries begin anew, and a poll that cannot be made needs all of them.
         """
         now = _now()
-        wait, longest = int(REPEAT_SECONDS * 1000), int(REPEAT_AT_LEAST_SECONDS * 1000)
+        wait, longest = int(REPEAT_SECONDS * 1000), int(LONGEST_PAUSE_SECONDS * 1000)
         doubled = now - polls.c.due_ms >= polls.c.due_ms - polls.c.started_ms
         due = (polls.c.due_ms < now - wait) & (doubled | (polls.c.due_ms < now - longest))
         async with self._database.write() as connection:

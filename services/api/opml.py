@@ -12,7 +12,7 @@ from shared.errors import Reject
 _DEEPEST = 20  # folders within folders
 _MOST = 20_000  # feeds in one file
 LONGEST_NAME = 1_000  # characters, of a folder with those that it is in, too
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _DECLARED = re.compile(rb"\s*<\?xml[^>]*?\sencoding\s*=\s*[\"']([A-Za-z0-9._-]{1,40})[\"']")
 _SUPERSETS = {"gb2312": "gb18030", "gbk": "gb18030", "shift_jis": "cp932", "euc-kr": "cp949"}  # WHATWG Encoding, 4.2
 _NOT_XML = re.compile(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")  # XML 1.0, section 2.2
@@ -63,7 +63,7 @@ def _root(data: bytes) -> ET.Element:
 def _feeds(parent: ET.Element, folder: str, depth: int = 0) -> Iterator[Subscription]:
     for outline in parent.iterfind("outline"):
         url = outline.get("xmlUrl") or outline.get("xmlurl")
-        name = _CONTROL.sub("", " ".join((outline.get("title") or outline.get("text") or "").split()))[:LONGEST_NAME]
+        name = CONTROL.sub("", " ".join((outline.get("title") or outline.get("text") or "").split()))[:LONGEST_NAME]
         if url:
             yield Subscription(
                 url=url.strip(),

@@ -21,7 +21,6 @@ After = Annotated[int | None, QueryParameter(ge=0, lt=2**62, description="`next`
 AfterFeed = Annotated[int | None, QueryParameter(ge=0, lt=2**31, description="`next` of the page before.")]
 FeedId = Annotated[int, PathParameter(ge=1, lt=2**31)]
 
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}")
 _HEADER_VALUE = re.compile(r"[\x20-\x7e]{0,4000}")
 _USER = re.compile(r"//[^/?#]*@")
@@ -317,7 +316,7 @@ def _unless_set(column: ColumnElement[str], value: str) -> ColumnElement[str]:
 
 def _check_names(values: dict[str, Any]) -> None:
     for field in ("name", "folder"):
-        if _CONTROL.search(values.get(field, "")):
+        if opml.CONTROL.search(values.get(field, "")):
             raise Reject(f"{field!r} has a control character, which no list of feeds could hold: leave it out")
 
 

@@ -46,9 +46,12 @@ _ACCEPTED = ResponseSpec(Accepted, description="Not complete yet; the record wil
 @post("/api/fetches", status_code=200, responses={200: _RECORD, 202: _ACCEPTED})
 async def fetch(data: JSONBody[FetchRequest], api: ApiParts) -> Response[bytes] | Response[Accepted]:
     """Poll a feed now and wait for its record; whoever asks while a poll is open gets that one."""
-    if (data.url is None) == (data.feed is None):
+    if data.url is not None and data.feed is None:
+        row = await api.feeds.get_or_add(data.url)
+    elif data.feed is not None and data.url is None:
+        row = await feed_row(api, data.feed)
+    else:
         raise Reject("say which feed: either its 'url' or its 'feed', the id")
-    row = await api.feeds.get_or_add(data.url) if data.url is not None else await feed_row(api, data.feed or 0)
     request_id = await api.asking.ask(row)
     return await _record_or_accepted(api, request_id, data.wait)
 

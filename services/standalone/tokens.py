@@ -1,6 +1,5 @@
 """`halftone tokens`: who may use the API, in the database of the data directory or of HALFTONE_DATABASE_URL."""
 
-import re
 import sys
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
@@ -14,7 +13,6 @@ from shared.errors import HalftoneError, Misconfigured
 from shared.settings import load
 
 _NOBODY = "no token has rights any longer: nobody is let in until `halftone tokens new` makes one"
-_UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f]")  # a terminal would obey them
 
 
 class NoSuchToken(HalftoneError):
@@ -35,7 +33,7 @@ async def list_tokens(data: Path) -> None:
         known = await tokens.list_tokens(database)
     for token in known:
         revoked = f"revoked {_day(token.revoked_ms)}" if token.revoked_ms else ""
-        name = _UNPRINTABLE.sub("\N{REPLACEMENT CHARACTER}", token.name)
+        name = "".join(letter for letter in token.name if letter.isprintable())  # a terminal would obey the others
         print(f"{token.id:>4}  {token.scope:<5}  made {_day(token.created_ms)}  {name}  {revoked}".rstrip())
     if not known:
         print("no tokens: everybody on this machine is let in, and nobody else")

@@ -95,3 +95,13 @@ async def test_who_is_not_the_hub_or_speaks_of_a_paused_feed_has_nothing_polled(
 async def nothing_due(site: Site) -> None:
     with pytest.raises(TimeoutError):
         await asyncio.wait_for(site.bus.mailbox(FETCHER).receive(), 0.2)
+
+
+async def test_who_does_not_know_the_callback_is_not_listened_to(site: Site, asked: Subscription) -> None:
+    guess = path(msgspec.structs.replace(asked, token="guess"))
+    reader, writer = await asyncio.open_connection("127.0.0.1", site.running.port)
+    writer.write(f"POST {guess} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 8000000\r\n\r\n".encode())
+    answer = await asyncio.wait_for(reader.readline(), 5)
+    writer.close()
+
+    assert answer.startswith(b"HTTP/1.1 202 ")
